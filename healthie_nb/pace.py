@@ -1,0 +1,146 @@
+"""How fast we may ask: one paced budget for every process that uses the same key, learned and kept.
+
+A generic cell rate limiter (GCRA) in SQLite: requests are spread evenly, not sent in bursts, because Healthie's
+allowance is shared with the practice's portal. The rate starts at a tenth of the ceiling, rises to it in about ten
+seconds, is cut when the server refuses and then rises slowly near the rate that was refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import os
+import sqlite3
+import time
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+    from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+START = 0.1  # of the ceiling
+RAMP_S = 10.0
+BURST = 3  # requests that may follow each other at once, so that a late wake-up is made good
+CUT = 0.9
+CREEP = 0.002  # of the ceiling, per second, above the rate that was last refused
+LEAST_RPS = 0.5
+AHEAD_S = 120.0  # a schedule further ahead than this was written by another clock
+
+
+class _State(NamedTuple):
+    """`due` is when the next request may go; `knee` is the rate from which on the rise is slow."""
+
+    due: float
+    rate: float
+    knee: float
+    seen: float
+    cut: float
+
+
+class Pace:
+    """The budget of one key. Times are the wall clock's, so that processes agree; the key is kept as a hash only."""
+
+    def __init__(
+        self,
+        folder: Path,
+        key: str,
+        *,
+        ceiling: float,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._key = hashlib.sha256(f"healthie-nb pace {key}".encode()).hexdigest()[:32]
+        self._ceiling, self._clock, self._sleep = ceiling, clock, sleep
+        self._queue = asyncio.Lock()
+        self._database = _open(folder)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._database.close()
+
+    @property
+    def rate(self) -> float:
+        """Requests per second, as learned so far."""
+        with self._transaction() as state:
+            return state.rate
+
+    async def turn(self) -> None:
+        """Wait until one request may be sent."""
+        # One reservation at a time: a queue of reservations would hold on to the rate of when it was made.
+        async with self._queue:
+            wait_s = self._reserve()
+            if wait_s > 0:
+                await self._sleep(wait_s)
+
+    def refused(self, *, retry_after_s: float = 0.0) -> None:
+        """Take note that the server refused a request: slow down, and stay away for as long as it says."""
+        with self._transaction() as state:
+            now = self._clock()
+            due = max(state.due, now + min(retry_after_s, AHEAD_S))
+            # Requests in flight are refused together: that is one sign, not many.
+            if now - state.cut < 1.0:
+                self._keep(state._replace(due=due))
+                return
+            rate = max(LEAST_RPS, state.rate * CUT)
+            self._keep(_State(due=due, rate=rate, knee=rate, seen=now, cut=now))
+
+    def _reserve(self) -> float:
+        with self._transaction() as state:
+            now = self._clock()
+            rate = self._risen(state, now)
+            due = state.due if state.due - now < AHEAD_S else now
+            interval_s = 1 / rate
+            self._keep(state._replace(due=max(due, now) + interval_s, rate=rate, seen=now))
+            return due - now - (BURST - 1) * interval_s
+
+    def _risen(self, state: _State, now: float) -> float:
+        """Return the rate after the time since the last request, of which a pause counts as a second at most."""
+        passed_s = min(max(now - state.seen, 0.0), 1.0)
+        knee = min(state.knee, self._ceiling)
+        fast = min(state.rate + passed_s * self._ceiling * (1 - START) / RAMP_S, knee)
+        risen = max(fast, state.rate) + (passed_s * self._ceiling * CREEP if fast >= knee else 0.0)
+        return min(risen, self._ceiling)
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[_State]:
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            row = self._database.execute("SELECT due, rate, knee, seen, cut FROM pace WHERE key = ?", (self._key,)).fetchone()
+            yield _State(*row) if row else _State(0.0, self._ceiling * START, self._ceiling, 0.0, 0.0)
+        finally:
+            self._database.execute("COMMIT")
+
+    def _keep(self, state: _State) -> None:
+        self._database.execute("INSERT OR REPLACE INTO pace VALUES (?, ?, ?, ?, ?, ?)", (self._key, *state))
+
+
+def _open(folder: Path) -> sqlite3.Connection:
+    """Open the shared file; where that cannot be, pace alone, in memory."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = folder / "pace.sqlite"
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        return _prepared(sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False))
+    except (OSError, sqlite3.Error):
+        logger.warning("the pace cannot be shared through %s; other processes are not seen", folder)
+        return _prepared(sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False))
+
+
+def _prepared(database: sqlite3.Connection) -> sqlite3.Connection:
+    try:
+        # A pace lost with the power is no loss, so nothing waits for the disk.
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("PRAGMA synchronous=OFF")
+        database.execute(
+            "CREATE TABLE IF NOT EXISTS pace (key TEXT PRIMARY KEY, due REAL, rate REAL, knee REAL, seen REAL, cut REAL)"
+        )
+    except sqlite3.Error:
+        database.close()
+        raise
+    return database

@@ -1,0 +1,445 @@
+"""A .graphql file becomes a Query: its operations, its columns, its cost and the page size that fits.
+
+Wraps graphql-core, which parses, validates and prints. Ours are the conventions of `queries/` (`$first`/`$after`,
+`@window`, `NAME_changed`, `@phi`) and the price of a request, by the rule that Healthie's server applies.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import graphql as gq
+from platformdirs import user_data_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+MAX_COMPLEXITY = 2000
+MAX_DEPTH = 25
+MAX_PAGE_SIZE = 100
+PAGING = {"first", "after"}
+WINDOW = {"start", "end"}
+CONVENTIONS = """
+directive @window(on: String!) on QUERY
+directive @phi(if: Boolean!) on FIELD
+"""
+
+
+class HealthieError(Exception):
+    """Base of every error that this library raises on purpose."""
+
+
+class QueryError(HealthieError, ValueError):
+    """A query, or a variable for it, that cannot be used as given. Raised before anything is sent."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One key of a row: a scalar, or an object with fields of its own; either may stand in a list."""
+
+    key: str
+    type: str
+    is_list: bool
+    is_phi: bool
+    fields: tuple[Field, ...] = ()
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation that can be sent: its name, its text without our directives, and the variables it declares."""
+
+    name: str
+    text: str
+    variables: Mapping[str, gq.GraphQLInputType]
+    required: frozenset[str]
+    has_count: bool
+
+    def cost(self, *, first: int = MAX_PAGE_SIZE) -> int:
+        """Complexity of one request for `first` rows, by graphql-ruby's rule."""
+        document = gq.parse(self.text)
+        return sum(_costs(document, schema_for(document), first).values())
+
+
+@dataclass(frozen=True)
+class Query:
+    """A data set as its file describes it.
+
+    `key` is the field of the answer that holds the rows; `fields` are the rows'; `window` is the column that
+    `$start` and `$end` bound; `changed` lists the same rows, newest change first; `page_size` is the most rows
+    that fit a request.
+    """
+
+    name: str
+    operation: Operation
+    changed: Operation | None
+    key: str
+    is_paged: bool
+    window: str | None
+    fields: tuple[Field, ...]
+    page_size: int
+    text: str
+
+    @property
+    def hash(self) -> str:
+        """Eight hex digits of the text: two files with the same hash ask the same."""
+        return hashlib.sha256(self.text.encode()).hexdigest()[:8]
+
+    @property
+    def identifying(self) -> tuple[str, ...]:
+        """The columns that may identify a client."""
+        return tuple(name for name, field in _columns(self.fields) if field.is_phi)
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The variables that a caller may pass."""
+        return tuple(name for name in self.operation.variables if name not in PAGING)
+
+    def check(self, variables: Mapping[str, Any]) -> None:
+        """Refuse variables that the file does not declare, or lacks, or types otherwise."""
+        declared = ", ".join(f"{name}: {self.operation.variables[name]}" for name in self.parameters) or "none"
+        for name in variables:
+            if name not in self.parameters:
+                raise QueryError(f"{self.name} has no variable {name!r}; it declares {declared}")
+        missing = [name for name in self.parameters if name in self.operation.required and name not in variables]
+        if missing:
+            raise QueryError(f"{self.name} needs {', '.join(missing)}; it declares {declared}")
+        for name, value in variables.items():
+            problems: list[str] = []
+            expected = self.operation.variables[name]
+            gq.coerce_input_value(value, expected, lambda _path, _value, error: problems.append(error.message))  # noqa: B023
+            if problems:  # The value stays out of the message: it may be about a client.
+                raise QueryError(f"{self.name}: variable {name} must be {expected}, not {type(value).__name__}")
+
+
+def names() -> list[str]:
+    """Names of the packaged queries."""
+    return sorted(path.stem for path in folder().glob("*.graphql"))
+
+
+def folder() -> Path:
+    """Where the packaged queries are: inside the package when installed, beside it in a checkout."""
+    inside = Path(__file__).parent / "queries"
+    return inside if inside.is_dir() else Path(__file__).parent.parent / "queries"
+
+
+def read(source: str | Path) -> Query:
+    """Return the query of that name, or of that .graphql file.
+
+    Raises
+    ------
+    QueryError
+        No such query or file; it does not parse or validate; it changes data; it cannot fit into a request.
+    """
+    if isinstance(source, str) and source not in names():
+        raise QueryError(f"no query named {source!r}; there are: {', '.join(names())}. Or pass a Path to a .graphql file")
+    path = folder() / f"{source}.graphql" if isinstance(source, str) else source
+    if not path.is_file():
+        raise QueryError(f"no file {path}; pass the Path of a .graphql file, or one of the names {', '.join(names())}")
+    return parse(path.read_text(encoding="utf-8"), name=path.stem)
+
+
+def parse(text: str, *, name: str) -> Query:
+    """Return the query that the text of a .graphql file describes; `name` is for messages and for the store."""
+    try:
+        document = gq.parse(text)
+    except gq.GraphQLSyntaxError as error:
+        line = error.locations[0].line if error.locations else 0
+        raise QueryError(f"{name}.graphql, line {line}: {error.message}") from None
+    schema = schema_for(document)
+    _validate(document, schema, name)
+    main, changed = _operations(document, name)
+    window = _window(main)
+    root = _root(main, name)
+    rows, is_paged = _rows(root, document, schema, name)
+    sendable = gq.separate_operations(gq.visit(document, _WithoutConventions()))
+    operation = _operation(sendable, main, schema)
+    _check_paging(operation, name, is_paged=is_paged, window=window)
+    return Query(
+        name=name,
+        operation=operation,
+        changed=_operation(sendable, changed, schema) if changed else None,
+        key=_response_key(root),
+        is_paged=is_paged,
+        window=window,
+        fields=rows,
+        page_size=_page_size(gq.parse(operation.text), schema, name),
+        text=gq.print_ast(document),
+    )
+
+
+@functools.cache
+def packaged_schema() -> gq.GraphQLSchema:
+    """Return the part of Healthie's schema that comes with the package, with our two conventions added."""
+    text = (Path(__file__).parent / "schema.graphql").read_text(encoding="utf-8")
+    # In the schema @phi marks a field; in a query @phi(if: false) says that here it is not about a client.
+    text = text.replace("directive @phi on FIELD_DEFINITION", "directive @phi(if: Boolean) on FIELD_DEFINITION | FIELD")
+    return gq.build_schema(text + CONVENTIONS.split("directive @phi")[0])
+
+
+def saved_schema_path() -> Path:
+    """Where `healthie-nb schema save` keeps the whole schema."""
+    return user_data_path("healthie-nb", appauthor=False) / "schema.graphql"
+
+
+@functools.cache
+def _saved_schema(modified_ns: int) -> gq.GraphQLSchema:  # noqa: ARG001, the argument makes the cache notice a new file
+    return gq.build_schema(saved_schema_path().read_text(encoding="utf-8") + CONVENTIONS)
+
+
+def schema_for(document: gq.DocumentNode) -> gq.GraphQLSchema:
+    """Return the packaged schema, or the saved one for a document that needs more and has it."""
+    if not gq.validate(packaged_schema(), document) or not saved_schema_path().is_file():
+        return packaged_schema()
+    return _saved_schema(saved_schema_path().stat().st_mtime_ns)
+
+
+def _validate(document: gq.DocumentNode, schema: gq.GraphQLSchema, name: str) -> None:
+    for definition in document.definitions:
+        if isinstance(definition, gq.OperationDefinitionNode) and definition.operation is not gq.OperationType.QUERY:
+            raise QueryError(f"{name}.graphql holds a {definition.operation.value}; only queries can be loaded")
+    errors = gq.validate(schema, document)
+    if not errors:
+        return
+    line = errors[0].locations[0].line if errors[0].locations else 0
+    unknown = "Cannot query field" in errors[0].message or "Unknown argument" in errors[0].message
+    advice = (
+        ". The packaged schema is a part of Healthie's; `healthie-nb schema save` adds the whole of it" if unknown else ""
+    )
+    raise QueryError(f"{name}.graphql, line {line}: {errors[0].message.rstrip('.')}{advice}")
+
+
+def _operations(
+    document: gq.DocumentNode, name: str
+) -> tuple[gq.OperationDefinitionNode, gq.OperationDefinitionNode | None]:
+    found = [node for node in document.definitions if isinstance(node, gq.OperationDefinitionNode)]
+    mains = [node for node in found if not _operation_name(node).endswith("_changed")]
+    if len(mains) != 1 or not mains[0].name:
+        raise QueryError(f"{name}.graphql needs one named query (and may have NAME_changed beside it), not {len(mains)}")
+    rest = [node for node in found if node is not mains[0]]
+    expected = f"{_operation_name(mains[0])}_changed"
+    if [_operation_name(node) for node in rest] not in ([], [expected]):
+        raise QueryError(f"{name}.graphql: the second operation must be named {expected}")
+    return mains[0], rest[0] if rest else None
+
+
+def _operation_name(node: gq.OperationDefinitionNode) -> str:
+    return node.name.value if node.name else ""
+
+
+def _window(operation: gq.OperationDefinitionNode) -> str | None:
+    for directive in operation.directives or ():
+        if directive.name.value == "window":
+            value = directive.arguments[0].value
+            return value.value if isinstance(value, gq.StringValueNode) else None
+    return None
+
+
+def _root(operation: gq.OperationDefinitionNode, name: str) -> gq.FieldNode:
+    roots = operation.selection_set.selections
+    if len(roots) != 1 or not isinstance(roots[0], gq.FieldNode):
+        raise QueryError(f"{name}.graphql must ask for one thing at the top, not {len(roots)}")
+    return roots[0]
+
+
+def _rows(
+    root: gq.FieldNode, document: gq.DocumentNode, schema: gq.GraphQLSchema, name: str
+) -> tuple[tuple[Field, ...], bool]:
+    """Return the fields of a row, and whether the rows come in pages."""
+    walk = _Walk(document, schema)
+    assert schema.query_type
+    row_type = gq.get_named_type(schema.query_type.fields[root.name.value].type)
+    if not _is_connection(row_type):
+        return tuple(walk.fields([root], row_type)), False
+    asked = walk.merged([root], row_type)
+    nodes = asked.get("nodes")
+    page_info = walk.merged(asked.get("page_info", []), schema.type_map["PageInfo"])
+    if nodes is None or not {"has_next_page", "end_cursor"} <= set(page_info):
+        raise QueryError(f"{name}.graphql: {root.name.value} needs nodes {{ … }} and page_info {{ has_next_page end_cursor }}")
+    node_type = gq.get_named_type(row_type.fields["nodes"].type)
+    return tuple(walk.fields(nodes, node_type)), True
+
+
+def _check_paging(operation: Operation, name: str, *, is_paged: bool, window: str | None) -> None:
+    if is_paged and not set(operation.variables) >= PAGING:
+        raise QueryError(f"{name}.graphql must declare and pass $first: Int and $after: String to be paged")
+    if window and not (set(operation.variables) >= WINDOW and is_paged and operation.has_count):
+        raise QueryError(f"{name}.graphql: @window needs $start, $end, paging and total_count")
+
+
+def _operation(
+    sendable: dict[str, gq.DocumentNode], node: gq.OperationDefinitionNode, schema: gq.GraphQLSchema
+) -> Operation:
+    name = _operation_name(node)
+    variables: dict[str, gq.GraphQLInputType] = {}
+    required = set()
+    for variable in node.variable_definitions or ():
+        declared = gq.type_from_ast(schema, variable.type)
+        assert gq.is_input_type(declared)
+        variables[variable.variable.name.value] = declared
+        if gq.is_non_null_type(declared) and variable.default_value is None:
+            required.add(variable.variable.name.value)
+    text = gq.print_ast(sendable[name])
+    return Operation(name, text, variables, frozenset(required), "total_count" in text)
+
+
+def _page_size(document: gq.DocumentNode, schema: gq.GraphQLSchema, name: str) -> int:
+    """Return the most rows whose request costs at most 2000 points; refuse a query that fits none."""
+    deepest = _Walk(document, schema).depth()
+    if deepest > MAX_DEPTH:
+        raise QueryError(f"{name}.graphql is {deepest} levels deep; {MAX_DEPTH} are allowed")
+    least = _costs(document, schema, 1)
+    if sum(least.values()) > MAX_COMPLEXITY:
+        dearest = sorted(least.items(), key=lambda item: -item[1])[:3]
+        raise QueryError(
+            f"{name}.graphql costs {sum(least.values()):,} points for one row; {MAX_COMPLEXITY:,} are allowed. "
+            f"Its dearest fields: {', '.join(f'{path} {cost:,}' for path, cost in dearest)}. "
+            "Ask for fewer of them, or pass first: to inner lists"
+        )
+    fits = (size for size in range(MAX_PAGE_SIZE, 0, -1) if sum(_costs(document, schema, size).values()) <= MAX_COMPLEXITY)
+    return next(fits)
+
+
+def _costs(document: gq.DocumentNode, schema: gq.GraphQLSchema, first: int) -> dict[str, int]:
+    """Return what a request of `first` rows costs, by row field, so that the dearest can be named."""
+    walk = _Walk(document, schema, first)
+    assert schema.query_type
+    total = 0
+    costs: dict[str, int] = {}
+    for nodes in walk.merged(walk.operations(), schema.query_type).values():
+        total += walk.cost(nodes, schema.query_type)
+        costs |= walk.shares(nodes, schema.query_type)
+    return {**costs, "(the request itself)": total - sum(costs.values())}
+
+
+def _is_connection(type_: object) -> bool:
+    return isinstance(type_, gq.GraphQLObjectType) and {"nodes", "page_info"} <= set(type_.fields)
+
+
+def _response_key(node: gq.FieldNode) -> str:
+    return node.alias.value if node.alias else node.name.value
+
+
+def _columns(fields: Iterable[Field], prefix: str = "") -> Iterator[tuple[str, Field]]:
+    for field in fields:
+        if field.fields:
+            yield from _columns(field.fields, f"{prefix}{field.key}_")
+        else:
+            yield prefix + field.key, field
+
+
+class _Walk:
+    """A document read against a schema: fields of the same answer key are merged, fragments are followed."""
+
+    def __init__(self, document: gq.DocumentNode, schema: gq.GraphQLSchema, first: int = MAX_PAGE_SIZE) -> None:
+        self._document, self._schema, self._first = document, schema, first
+        self._fragments = {
+            node.name.value: node for node in document.definitions if isinstance(node, gq.FragmentDefinitionNode)
+        }
+
+    def operations(self) -> list[gq.OperationDefinitionNode]:
+        return [node for node in self._document.definitions if isinstance(node, gq.OperationDefinitionNode)]
+
+    def merged(self, nodes: Sequence[Any], parent: object) -> dict[str, list[gq.FieldNode]]:
+        """Return the fields selected under these nodes, by answer key."""
+        found: dict[str, list[gq.FieldNode]] = {}
+        for node in nodes:
+            for selection in node.selection_set.selections if node.selection_set else ():
+                if isinstance(selection, gq.FieldNode):
+                    found.setdefault(_response_key(selection), []).append(selection)
+                    continue
+                inner = self._fragments[selection.name.value] if isinstance(selection, gq.FragmentSpreadNode) else selection
+                for key, more in self.merged([inner], parent).items():
+                    found.setdefault(key, []).extend(more)
+        return found
+
+    def fields(self, nodes: Sequence[gq.FieldNode], parent: gq.GraphQLNamedType) -> Iterator[Field]:
+        """Yield the fields of the rows under these nodes."""
+        for key, selected in self.merged(nodes, parent).items():
+            declared = self._field(selected[0], parent)
+            inner_type = gq.get_named_type(declared.type)
+            inner = tuple(self.fields(selected, inner_type)) if selected[0].selection_set else ()
+            is_list = gq.is_list_type(gq.get_nullable_type(declared.type))
+            yield Field(key, inner_type.name, is_list, self._is_phi(selected[0], parent), inner)
+
+    def cost(self, nodes: Sequence[gq.FieldNode], parent: gq.GraphQLNamedType) -> int:
+        """Return 1 for a scalar, 1 + children for an object or list; a connection multiplies what its rows cost."""
+        inner_type = gq.get_named_type(self._field(nodes[0], parent).type)
+        children = self.merged(nodes, inner_type)
+        costs = {key: self.cost(selected, inner_type) for key, selected in children.items()}
+        if not _is_connection(inner_type):
+            return 1 + sum(costs.values())
+        overhead = sum(
+            1 if selected[0].name.value in ("nodes", "edges") else costs[key] for key, selected in children.items()
+        )
+        return 1 + overhead + self._rows(nodes[0]) * (sum(costs.values()) - overhead)
+
+    def shares(self, nodes: Sequence[gq.FieldNode], parent: gq.GraphQLNamedType) -> dict[str, int]:
+        """Return what each field of a row adds to the cost of the request."""
+        inner_type = gq.get_named_type(self._field(nodes[0], parent).type)
+        if not _is_connection(inner_type):
+            return {}
+        rows = self.merged(nodes, inner_type).get("nodes", [])
+        if not rows:
+            return {}
+        row_type = gq.get_named_type(self._field(rows[0], inner_type).type)
+        fields = self.merged(rows, row_type)
+        return {key: self._rows(nodes[0]) * self.cost(selected, row_type) for key, selected in fields.items()}
+
+    def depth(self) -> int:
+        """Return the number of levels below the root."""
+
+        def below(nodes: Sequence[Any]) -> int:
+            children = self.merged(nodes, None)
+            return 1 + max((below(selected) for selected in children.values()), default=-1)
+
+        return below(self.operations())
+
+    def _field(self, node: gq.FieldNode, parent: gq.GraphQLNamedType) -> gq.GraphQLField:
+        if node.name.value == "__typename":
+            return gq.GraphQLField(gq.GraphQLNonNull(gq.GraphQLString))
+        assert isinstance(parent, gq.GraphQLObjectType)
+        return parent.fields[node.name.value]
+
+    def _rows(self, node: gq.FieldNode) -> int:
+        """Return the larger of `first` and `last`; without either the server reckons with 100."""
+        sizes = [self._size(argument.value) for argument in node.arguments or () if argument.name.value in ("first", "last")]
+        known = [size for size in sizes if size is not None]
+        return max(known) if known else MAX_PAGE_SIZE
+
+    def _size(self, value: gq.ValueNode) -> int | None:
+        if isinstance(value, gq.IntValueNode):
+            return int(value.value)
+        if not isinstance(value, gq.VariableNode):
+            return None
+        if value.name.value == "first":
+            return self._first
+        defaults = [
+            variable.default_value
+            for operation in self.operations()
+            for variable in operation.variable_definitions or ()
+            if variable.variable.name.value == value.name.value
+        ]
+        return self._size(defaults[0]) if defaults and defaults[0] else None
+
+    def _is_phi(self, node: gq.FieldNode, parent: gq.GraphQLNamedType) -> bool:
+        """Tell whether the field is marked, here or in the schema; a field that the package does not know is."""
+        for directive in node.directives or ():
+            if directive.name.value == "phi":
+                value = directive.arguments[0].value
+                return not (isinstance(value, gq.BooleanValueNode) and not value.value)
+        known = packaged_schema().type_map.get(parent.name)
+        if not isinstance(known, gq.GraphQLObjectType) or node.name.value not in known.fields:
+            return not node.name.value.startswith("__")
+        declared = known.fields[node.name.value].ast_node
+        return any(directive.name.value == "phi" for directive in (declared.directives if declared else ()) or ())
+
+
+class _WithoutConventions(gq.Visitor):
+    """Take `@window` and `@phi` out: Healthie does not know them."""
+
+    def enter_directive(self, node: gq.DirectiveNode, *_: object) -> Any:
+        return gq.REMOVE if node.name.value in ("window", "phi") else None
