@@ -1,0 +1,41 @@
+"""Visits of any engine: a metric's big step in, a small polars frame out."""
+
+from typing import Any
+
+import narwhals as nw
+import polars as pl
+
+from healthie_nb.visits import MetricError
+
+
+def reducible(visits: Any, *needs: str) -> nw.LazyFrame[Any]:
+    """Visits of any engine as one kind of lazy frame, for a metric's big step.
+
+    Raises
+    ------
+        MetricError when the frame is of another kind, or lacks one of the columns in `needs`.
+    """
+    try:
+        rows: nw.LazyFrame[Any] = nw.from_native(visits).lazy()
+    except TypeError as unsupported:
+        message = (
+            f"visits are a {type(visits).__name__}; allowed are a polars DataFrame or LazyFrame, a DuckDB relation and "
+            "a PySpark DataFrame. Make them with visits(...), or read an exported folder with one of these engines."
+        )
+        raise MetricError(message) from unsupported
+    lacking = [name for name in needs if name not in rows.collect_schema().names()]
+    if lacking:
+        raise MetricError(f"these visits lack {', '.join(lacking)}: make them with visits(appointments, zone=...)")
+    return rows
+
+
+def reduced(rows: nw.LazyFrame[Any]) -> pl.DataFrame:
+    """Answer of a metric's big step: a polars frame in no order, whole numbers Int64 whatever the engine."""
+    native = rows.to_native()
+    if isinstance(native, pl.LazyFrame):
+        answer = native.collect(engine="streaming")
+    elif hasattr(native, "__arrow_c_stream__"):  # DuckDB; without pyarrow, which its own .pl() needs
+        answer = pl.DataFrame(native)
+    else:
+        answer = rows.collect(backend="polars").to_native()
+    return answer.cast({pl.selectors.integer(): pl.Int64})

@@ -1,0 +1,309 @@
+"""Appointments as visits: one row per client and appointment, with a fixed status and the practice's own calendar."""
+
+import zoneinfo
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import polars as pl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+UTC: Final[pl.DataType] = pl.Datetime("us", "UTC")
+
+# What the queries give that is used here.
+APPOINTMENTS: Final = pl.Schema(
+    {
+        "id": pl.String(),
+        "updated_at": UTC,
+        "created_at": UTC,
+        "starts_at": UTC,
+        "minutes": pl.Int64(),
+        "status": pl.String(),
+        "status_changed_at": UTC,
+        "modality": pl.String(),
+        "reschedule_count": pl.Int64(),
+        "provider_id": pl.String(),
+        "client_id": pl.String(),
+        "appointment_type_id": pl.String(),
+        "cancellation_reason_type": pl.String(),
+        "recurring_id": pl.String(),
+    }
+)
+ATTENDEE: Final = {"client_id": pl.String(), "attended": pl.Boolean(), "cancelled": pl.Boolean(), "cancelled_at": UTC}
+ATTENDANCE: Final = pl.Schema({"id": pl.String(), "attended_clients": pl.List(pl.Struct(ATTENDEE))})
+
+# Healthie's words, in lower case and without spaces and hyphens; both spellings of cancelled are read.
+STATUSES: Final = {
+    "": "unrecorded",
+    "occurred": "occurred",
+    "noshow": "no_show",
+    "latecancellation": "late_cancelled",
+    "cancelled": "cancelled",
+    "canceled": "cancelled",
+    "rescheduled": "rescheduled",
+    "checkedin": "checked_in",
+}
+CANCELLED: Final = ("cancelled", "late_cancelled")
+
+Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
+
+
+class MetricError(ValueError):
+    """A number cannot be computed as asked: what was given, what is allowed, what to do."""
+
+
+def visits(
+    appointments: Frame,
+    *,
+    zone: str,
+    attendance: pl.DataFrame | None = None,
+    appointment_types: pl.DataFrame | None = None,
+    roles: pl.DataFrame | None = None,
+    test_clients: pl.DataFrame | None = None,
+    late_notice_hours: float = 24,
+) -> Frame:
+    """Every client's part in every appointment, on the practice's own calendar.
+
+    A group appointment is one row per attendee with that attendee's outcome; where attendance is marked for nobody they
+    are unrecorded, not missed. What cannot be placed is left out, and counted by `unplaced`. A DataFrame comes back
+    sorted; a LazyFrame comes back lazy and in no order, so that it streams.
+
+    Rows
+    ----
+        One per client and appointment, by starts_at, appointment_id, client_id.
+
+    Columns
+    -------
+        appointment_id, client_id, provider_id, appointment_type_id String; role String, null where `roles` is not given
+        or does not name the type; is_group Boolean; status String: occurred, no_show, late_cancelled, cancelled,
+        rescheduled, checked_in (arrived, not yet marked as occurred), unrecorded (nothing set: unmarked or upcoming),
+        other; healthie_status String, as Healthie has it; starts_at Datetime UTC; in `zone`: date, week (its Monday),
+        month and quarter (their first day) Date, weekday Int8 from 1, Monday, to 7, hour Int8; day Int32, the date as
+        days since 1970-01-01, for arithmetic on any engine; minutes Int64; booked_at, status_changed_at Datetime UTC
+        (for an attendee who cancelled, that time); lead_days Float64, booking to start, null for recurring and moved
+        rows and for those entered after they began; notice_hours Float64, cancellation to start, negative where the
+        status was changed later (Healthie keeps the last change only), null where not cancelled; late_by_notice
+        Boolean, notice under `late_notice_hours`, null where notice is; modality String; cancelled_by String: client,
+        provider, organization; updated_at Datetime UTC.
+
+    Raises
+    ------
+        MetricError for an unknown zone or a missing column.
+
+    Source
+    ------
+        queries/appointments.graphql, group_attendance.graphql, appointment_types.graphql; the rest from roles.py.
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> booked = [{"id": "1", "client_id": "7", "starts_at": datetime(2026, 3, 8, 8, 30), "status": "Occurred"}]
+    >>> rows = visits(pl.DataFrame(booked, schema=APPOINTMENTS), zone="America/Chicago")
+    >>> rows.select("client_id", "status", "date", "hour").row(0)
+    ('7', 'occurred', datetime.date(2026, 3, 8), 3)
+    """
+    rows = (
+        _parts(appointments.lazy(), attendance, appointment_types, test_clients)
+        .filter(pl.col("unplaced").is_null())
+        .with_columns(
+            healthie_status=pl.col("status"),
+            status=_status(),
+            local=pl.col("starts_at").dt.convert_time_zone(_known_zone(zone)),
+        )
+        .pipe(_with_role, roles)
+        .select(*_identity(), *_calendar(), *_timing(late_notice_hours), *_manner())
+    )
+    if isinstance(appointments, pl.LazyFrame):
+        return rows
+    return rows.sort("starts_at", "appointment_id", "client_id").collect()
+
+
+def unplaced(
+    appointments: pl.DataFrame | pl.LazyFrame,
+    *,
+    attendance: pl.DataFrame | None = None,
+    appointment_types: pl.DataFrame | None = None,
+    test_clients: pl.DataFrame | None = None,
+) -> pl.DataFrame:
+    """Rows that `visits` leaves out, by reason: both together are every client's part in every appointment.
+
+    Rows
+    ----
+        One per reason that occurs, by reason: group without attendees (attendance not loaded, or nobody listed), no
+        client, no date, test client.
+
+    Columns
+    -------
+        reason String; rows Int64.
+
+    Raises
+    ------
+        MetricError for a missing column.
+
+    Source
+    ------
+        As `visits`.
+
+    Examples
+    --------
+    >>> blocked = pl.DataFrame([{"id": "1"}, {"id": "2", "client_id": "7"}], schema=APPOINTMENTS)
+    >>> unplaced(blocked).rows()
+    [('no date', 2)]
+    """
+    return (
+        _parts(appointments.lazy(), attendance, appointment_types, test_clients)
+        .filter(pl.col("unplaced").is_not_null())
+        .group_by(reason="unplaced")
+        .agg(rows=pl.len().cast(pl.Int64))
+        .sort("reason")
+        .collect()
+    )
+
+
+def require(frame: pl.DataFrame | pl.LazyFrame, columns: "Iterable[str]", *, query: str) -> None:
+    """Refuse a frame that lacks columns, naming the query that gives them.
+
+    Raises
+    ------
+        MetricError listing them.
+    """
+    lacking = [name for name in columns if name not in frame.collect_schema().names()]
+    if lacking:
+        raise MetricError(
+            f"{query} lack {', '.join(lacking)}: queries/{query}.graphql gives them; load {query} with it, whole."
+        )
+
+
+def _known_zone(zone: str) -> str:
+    if zone not in zoneinfo.available_timezones():
+        raise MetricError(
+            f"unknown time zone {zone!r}: give an IANA name, such as 'America/Chicago' or 'Europe/Berlin'."
+        )
+    return zone
+
+
+def _parts(
+    appointments: pl.LazyFrame,
+    attendance: pl.DataFrame | None,
+    appointment_types: pl.DataFrame | None,
+    test_clients: pl.DataFrame | None,
+) -> pl.LazyFrame:
+    """Every client's part, with `unplaced` saying why a row is none."""
+    require(appointments, APPOINTMENTS, query="appointments")
+    tests = pl.Series(dtype=pl.String) if test_clients is None else test_clients["client_id"]
+    reasons = {
+        "no date": pl.col("starts_at").is_null(),
+        "group without attendees": pl.col("client_id").is_null() & pl.col("is_group"),
+        "no client": pl.col("client_id").is_null(),
+        "test client": pl.col("client_id").is_in(tests.implode()),
+    }
+    return (
+        appointments.select(APPOINTMENTS.names())
+        .join(_attendees(attendance).lazy(), on="id", how="left")
+        .with_columns(
+            client_id=pl.coalesce("attendee_id", "client_id"),
+            is_group=pl.col("attendee_id").is_not_null()
+            | pl.col("appointment_type_id").is_in(_group_types(appointment_types).implode()).fill_null(value=False),
+        )
+        .with_columns(unplaced=pl.coalesce(pl.when(why).then(pl.lit(reason)) for reason, why in reasons.items()))
+    )
+
+
+def _group_types(appointment_types: pl.DataFrame | None) -> pl.Series:
+    if appointment_types is None:
+        return pl.Series(dtype=pl.String)
+    require(appointment_types, ["id", "is_group"], query="appointment_types")
+    return appointment_types.filter("is_group")["id"]
+
+
+def _attendees(attendance: pl.DataFrame | None) -> pl.DataFrame:
+    """One row per group appointment and attendee; an attendee listed twice counts once, as attended if so in either."""
+    listed = pl.DataFrame(schema=ATTENDANCE) if attendance is None else attendance
+    require(listed, ATTENDANCE, query="group_attendance")
+    return (
+        listed.select("id", "attended_clients")
+        .explode("attended_clients")
+        .unnest("attended_clients")
+        .filter(pl.col("client_id").is_not_null())
+        .sort("id", "client_id", "attended", "cancelled", descending=[False, False, True, True], nulls_last=True)
+        .unique(["id", "client_id"], keep="first", maintain_order=True)
+        .with_columns(is_marked=pl.col("attended").any().over("id"))
+        .rename({"client_id": "attendee_id"})
+    )
+
+
+def _status() -> pl.Expr:
+    """Each row's status: the appointment's own where that ends it for all; else, in a group, the attendee's."""
+    own = (
+        pl.col("status")
+        .fill_null("")
+        .str.to_lowercase()
+        .str.replace_all("[^a-z]", "")
+        .replace_strict(STATUSES, default="other", return_dtype=pl.String)
+    )
+    outcome = (
+        pl.when(pl.col("cancelled"))
+        .then(pl.lit("cancelled"))
+        .when(pl.col("attended"))
+        .then(pl.lit("occurred"))
+        .when(pl.col("is_marked") & pl.col("attended").not_())
+        .then(pl.lit("no_show"))
+        .otherwise(pl.lit("unrecorded"))
+    )
+    # "Occurred" is said of the session, not of each person in it.
+    is_each_ones = pl.col("attendee_id").is_not_null() & own.is_in(["occurred", "checked_in", "unrecorded"])
+    return pl.when(is_each_ones).then(outcome).otherwise(own)
+
+
+def _with_role(rows: pl.LazyFrame, roles: pl.DataFrame | None) -> pl.LazyFrame:
+    if roles is None:
+        return rows.with_columns(role=pl.lit(None, pl.String))
+    named = roles.lazy().select("appointment_type_id", pl.col("role").cast(pl.String))
+    return rows.join(named, on="appointment_type_id", how="left")
+
+
+def _identity() -> list[pl.Expr]:
+    kept = pl.col("client_id", "provider_id", "appointment_type_id", "role", "is_group", "status", "healthie_status")
+    return [pl.col("id").alias("appointment_id"), kept]
+
+
+def _calendar() -> list[pl.Expr]:
+    local, date = pl.col("local"), pl.col("local").dt.date()
+    return [
+        pl.col("starts_at"),
+        date.alias("date"),
+        date.dt.truncate("1w").alias("week"),
+        date.dt.month_start().alias("month"),
+        date.dt.truncate("1q").alias("quarter"),
+        date.dt.weekday().alias("weekday"),
+        local.dt.hour().alias("hour"),
+        date.cast(pl.Int32).alias("day"),
+    ]
+
+
+def _timing(late_notice_hours: float) -> list[pl.Expr]:
+    left_group = pl.col("attendee_id").is_not_null() & pl.col("cancelled")
+    left_at = pl.coalesce("cancelled_at", "status_changed_at")
+    changed_at = pl.when(left_group).then(left_at).otherwise(pl.col("status_changed_at"))
+    is_booked_once = (
+        pl.col("recurring_id").is_null()
+        & (pl.col("reschedule_count").fill_null(0) == 0)
+        & (pl.col("status") != "rescheduled")
+        & (pl.col("created_at") <= pl.col("starts_at"))
+    )
+    lead = (pl.col("starts_at") - pl.col("created_at")).dt.total_seconds() / 86_400
+    notice = pl.when(pl.col("status").is_in(CANCELLED)).then(
+        (pl.col("starts_at") - changed_at).dt.total_seconds() / 3_600
+    )
+    return [
+        pl.col("minutes").cast(pl.Int64),
+        pl.col("created_at").alias("booked_at"),
+        changed_at.alias("status_changed_at"),
+        pl.when(is_booked_once).then(lead).alias("lead_days"),
+        notice.alias("notice_hours"),
+        (notice < late_notice_hours).alias("late_by_notice"),
+    ]
+
+
+def _manner() -> list[pl.Expr]:
+    return [pl.col("modality"), pl.col("cancellation_reason_type").alias("cancelled_by"), pl.col("updated_at")]
