@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import polars as pl
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
 UTC: Final[pl.DataType] = pl.Datetime("us", "UTC")
 
@@ -158,6 +158,28 @@ def unplaced(
         .sort("reason")
         .collect()
     )
+
+
+def example(days: "Mapping[str, Sequence[str]]") -> pl.DataFrame:
+    """Visits to try a metric on: each client's days, occurred unless another of Healthie's statuses follows the day.
+
+    Examples
+    --------
+    >>> example({"ada": ["2026-01-05", "2026-01-12 No-Show"]}).select("client_id", "date", "status").rows()
+    [('ada', datetime.date(2026, 1, 5), 'occurred'), ('ada', datetime.date(2026, 1, 12), 'no_show')]
+    """
+    parts = [(client, *f"{day} Occurred".split()[:2]) for client, listed in days.items() for day in listed]
+    rows = (
+        pl.DataFrame(parts, schema=["client_id", "day", "status"], orient="row")
+        .with_row_index("id")
+        .select(
+            "client_id",
+            "status",
+            id=pl.col("id").cast(pl.String),
+            starts_at=(pl.col("day") + " 15:00").str.to_datetime("%Y-%m-%d %H:%M", time_unit="us", time_zone="UTC"),
+        )
+    )
+    return visits(pl.concat([pl.DataFrame(schema=APPOINTMENTS), rows], how="diagonal"), zone="UTC")
 
 
 def require(frame: pl.DataFrame | pl.LazyFrame, columns: "Iterable[str]", *, query: str) -> None:
