@@ -1,6 +1,6 @@
 """Who is new, and since when we know: first occurred clinical visits on complete history."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final, Literal
 
 import narwhals as nw
@@ -10,6 +10,7 @@ from healthie_nb.engines import reduced, reducible
 from healthie_nb.visits import MetricError, require
 
 CLINICAL: Final = ("intake", "follow-up", "group")
+CALLED_OFF: Final = ("cancelled", "late_cancelled", "rescheduled")
 EPOCH: Final = date(1970, 1, 1)
 NewTo = Literal["practice", "provider"]
 KEYS: Final = {"practice": ["client_id"], "provider": ["client_id", "provider_id"]}
@@ -55,11 +56,10 @@ def choice(given: str, allowed: Any, *, name: str) -> str:
     return given
 
 
-def occurred(visits: Any, as_of: str | date, *needs: str) -> nw.LazyFrame[Any]:
-    """Occurred clinical visits up to and including `as_of`, on the engine they came in.
+def clinical(visits: Any, as_of: str | date, *needs: str) -> nw.LazyFrame[Any]:
+    """Clinical visits of every status and time, on the engine they came in.
 
     Clinical are the roles intake, follow-up and group; while no visit has any role (no roles were given), all count.
-    A visit checked in and never marked as occurred does not count.
 
     Raises
     ------
@@ -71,8 +71,39 @@ def occurred(visits: Any, as_of: str | date, *needs: str) -> nw.LazyFrame[Any]:
     if extent["first"] is not None and extent["first"] > until:
         begins = EPOCH + timedelta(days=extent["first"])
         raise MetricError(f"as_of is {as_of}, and the first visit is on {begins}: give a day from then on.")
-    counted = rows.filter(nw.col("status") == "occurred", nw.col("day") <= until)
-    return counted.filter(nw.col("role").is_in(CLINICAL)) if extent["roles"] else counted
+    return rows.filter(nw.col("role").is_in(CLINICAL)) if extent["roles"] else rows
+
+
+def occurred(visits: Any, as_of: str | date, *needs: str) -> nw.LazyFrame[Any]:
+    """Clinical visits that occurred up to and including `as_of`; one only checked in, and never marked, did not.
+
+    Raises
+    ------
+    MetricError as `clinical`.
+    """
+    return clinical(visits, as_of, *needs).filter(nw.col("status") == "occurred", nw.col("day") <= day_number(as_of))
+
+
+def bookings(visits: Any, as_of: str | date) -> pl.DataFrame:
+    """Next clinical visit after `as_of` of each client, as it stood then: booked by that day, and not yet called off.
+
+    A booking that was cancelled or rescheduled after `as_of` (by its last status change) still stood.
+
+    Rows
+    ----
+    One per client with a booking, in no order.
+
+    Columns
+    -------
+    client_id String; next_day Int64, days since 1970-01-01.
+    """
+    rows = clinical(visits, as_of, "booked_at", "status_changed_at")
+    until = day_number(as_of)
+    night = nw.lit(datetime.combine(EPOCH + timedelta(days=until + 1), time(), UTC))
+    stood = ~nw.col("status").is_in(CALLED_OFF) | (nw.col("status_changed_at") >= night)
+    booked = nw.col("booked_at").is_null() | (nw.col("booked_at") < night)
+    later = rows.filter(nw.col("day") > until, stood, booked)
+    return reduced(later.group_by("client_id").agg(nw.col("day").min().alias("next_day")))
 
 
 def known(firsts: pl.DataFrame, clients: pl.DataFrame | None, history_from: str | date | None) -> pl.DataFrame:
