@@ -1,1 +1,51 @@
-"""Healthie's GraphQL API as polars frames, and the metrics that the notebooks are built on."""
+"""Healthie's GraphQL API as polars frames, and the metrics that the notebooks are built on.
+
+`connect()` gives a practice, `Practice.load()` its rows, `visits()` what the metrics take. Names are imported when they
+are first used, so that a script pays only for what it needs.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from healthie_nb import charts as charts
+    from healthie_nb import explore as explore
+    from healthie_nb import privacy as privacy
+    from healthie_nb import query as query
+    from healthie_nb import retention as retention
+    from healthie_nb import roles as roles
+    from healthie_nb import stats as stats
+    from healthie_nb.practice import Practice as Practice
+    from healthie_nb.practice import connect as connect
+    from healthie_nb.query import HealthieError as HealthieError
+    from healthie_nb.visits import visits as visits
+
+_NAMES = {"Practice": "practice", "connect": "practice", "HealthieError": "query", "visits": "visits"}
+_MODULES = {"charts", "explore", "privacy", "query", "retention", "roles", "stats"}
+__all__ = [
+    "HealthieError",
+    "Practice",
+    "charts",
+    "connect",
+    "explore",
+    "privacy",
+    "query",
+    "retention",
+    "roles",
+    "stats",
+    "visits",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name in _NAMES:
+        return getattr(importlib.import_module(f"{__name__}.{_NAMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -57,18 +57,14 @@ class Pace:
         self._ceiling, self._clock, self._sleep = ceiling, clock, sleep
         self._queue = asyncio.Lock()
         self._database = _open(folder)
+        with self._transaction() as state:
+            self.rate = state.rate  # requests per second, as learned so far
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._database.close()
-
-    @property
-    def rate(self) -> float:
-        """Requests per second, as learned so far."""
-        with self._transaction() as state:
-            return state.rate
 
     async def turn(self) -> None:
         """Wait until one request may be sent."""
@@ -87,7 +83,7 @@ class Pace:
             if now - state.cut < 1.0:
                 self._keep(state._replace(due=due))
                 return
-            rate = max(LEAST_RPS, state.rate * CUT)
+            self.rate = rate = max(LEAST_RPS, state.rate * CUT)
             self._keep(_State(due=due, rate=rate, knee=rate, seen=now, cut=now))
 
     def _reserve(self) -> float:
@@ -95,13 +91,13 @@ class Pace:
             now = self._clock()
             rate = self._risen(state, now)
             due = state.due if state.due - now < AHEAD_S else now
-            interval_s = 1 / rate
+            self.rate, interval_s = rate, 1 / rate
             self._keep(state._replace(due=max(due, now) + interval_s, rate=rate, seen=now))
             return due - now - (BURST - 1) * interval_s
 
     def _risen(self, state: _State, now: float) -> float:
         """Return the rate after the time since the last request, of which a pause counts as a second at most."""
-        passed_s = min(max(now - state.seen, 0.0), 1.0)
+        passed_s = min(max(now - state.seen, 0.0), 1.0) if state.seen else 0.0
         knee = min(state.knee, self._ceiling)
         fast = min(state.rate + passed_s * self._ceiling * (1 - START) / RAMP_S, knee)
         risen = max(fast, state.rate) + (passed_s * self._ceiling * CREEP if fast >= knee else 0.0)
@@ -111,7 +107,9 @@ class Pace:
     def _transaction(self) -> Iterator[_State]:
         self._database.execute("BEGIN IMMEDIATE")
         try:
-            row = self._database.execute("SELECT due, rate, knee, seen, cut FROM pace WHERE key = ?", (self._key,)).fetchone()
+            row = self._database.execute(
+                "SELECT due, rate, knee, seen, cut FROM pace WHERE key = ?", (self._key,)
+            ).fetchone()
             yield _State(*row) if row else _State(0.0, self._ceiling * START, self._ceiling, 0.0, 0.0)
         finally:
             self._database.execute("COMMIT")
@@ -138,7 +136,8 @@ def _prepared(database: sqlite3.Connection) -> sqlite3.Connection:
         database.execute("PRAGMA journal_mode=WAL")
         database.execute("PRAGMA synchronous=OFF")
         database.execute(
-            "CREATE TABLE IF NOT EXISTS pace (key TEXT PRIMARY KEY, due REAL, rate REAL, knee REAL, seen REAL, cut REAL)"
+            "CREATE TABLE IF NOT EXISTS pace "
+            "(key TEXT PRIMARY KEY, due REAL, rate REAL, knee REAL, seen REAL, cut REAL)"
         )
     except sqlite3.Error:
         database.close()

@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING, Any
 import graphql as gq
 from platformdirs import user_data_path
 
+from healthie_nb.cost import MAX_COMPLEXITY, MAX_DEPTH, MAX_PAGE_SIZE, Walk, costs, is_connection, response_key
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-MAX_COMPLEXITY = 2000
-MAX_DEPTH = 25
-MAX_PAGE_SIZE = 100
 PAGING = {"first", "after"}
 WINDOW = {"start", "end"}
 CONVENTIONS = """
@@ -61,7 +60,7 @@ class Operation:
     def cost(self, *, first: int = MAX_PAGE_SIZE) -> int:
         """Complexity of one request for `first` rows, by graphql-ruby's rule."""
         document = gq.parse(self.text)
-        return sum(_costs(document, schema_for(document), first).values())
+        return sum(costs(document, schema_for(document), first).values())
 
 
 @dataclass(frozen=True)
@@ -108,10 +107,10 @@ class Query:
         if missing:
             raise QueryError(f"{self.name} needs {', '.join(missing)}; it declares {declared}")
         for name, value in variables.items():
-            problems: list[str] = []
             expected = self.operation.variables[name]
-            gq.coerce_input_value(value, expected, lambda _path, _value, error: problems.append(error.message))  # noqa: B023
-            if problems:  # The value stays out of the message: it may be about a client.
+            is_instant = name in WINDOW and self.window
+            if not is_instant and gq.coerce_input_value(value, expected) is gq.Undefined:
+                # The value stays out of the message: it may be about a client.
                 raise QueryError(f"{self.name}: variable {name} must be {expected}, not {type(value).__name__}")
 
 
@@ -135,7 +134,9 @@ def read(source: str | Path) -> Query:
         No such query or file; it does not parse or validate; it changes data; it cannot fit into a request.
     """
     if isinstance(source, str) and source not in names():
-        raise QueryError(f"no query named {source!r}; there are: {', '.join(names())}. Or pass a Path to a .graphql file")
+        raise QueryError(
+            f"no query named {source!r}; there are: {', '.join(names())}. Or pass a Path to a .graphql file"
+        )
     path = folder() / f"{source}.graphql" if isinstance(source, str) else source
     if not path.is_file():
         raise QueryError(f"no file {path}; pass the Path of a .graphql file, or one of the names {', '.join(names())}")
@@ -158,11 +159,12 @@ def parse(text: str, *, name: str) -> Query:
     sendable = gq.separate_operations(gq.visit(document, _WithoutConventions()))
     operation = _operation(sendable, main, schema)
     _check_paging(operation, name, is_paged=is_paged, window=window)
+    _check_columns(rows, name, is_paged=is_paged, window=window)
     return Query(
         name=name,
         operation=operation,
         changed=_operation(sendable, changed, schema) if changed else None,
-        key=_response_key(root),
+        key=response_key(root),
         is_paged=is_paged,
         window=window,
         fields=rows,
@@ -177,7 +179,7 @@ def packaged_schema() -> gq.GraphQLSchema:
     text = (Path(__file__).parent / "schema.graphql").read_text(encoding="utf-8")
     # In the schema @phi marks a field; in a query @phi(if: false) says that here it is not about a client.
     text = text.replace("directive @phi on FIELD_DEFINITION", "directive @phi(if: Boolean) on FIELD_DEFINITION | FIELD")
-    return gq.build_schema(text + CONVENTIONS.split("directive @phi")[0])
+    return gq.build_schema(text + CONVENTIONS.partition("directive @phi")[0])
 
 
 def saved_schema_path() -> Path:
@@ -207,7 +209,9 @@ def _validate(document: gq.DocumentNode, schema: gq.GraphQLSchema, name: str) ->
     line = errors[0].locations[0].line if errors[0].locations else 0
     unknown = "Cannot query field" in errors[0].message or "Unknown argument" in errors[0].message
     advice = (
-        ". The packaged schema is a part of Healthie's; `healthie-nb schema save` adds the whole of it" if unknown else ""
+        ". The packaged schema is a part of Healthie's; `healthie-nb schema save` adds the whole of it"
+        if unknown
+        else ""
     )
     raise QueryError(f"{name}.graphql, line {line}: {errors[0].message.rstrip('.')}{advice}")
 
@@ -218,7 +222,9 @@ def _operations(
     found = [node for node in document.definitions if isinstance(node, gq.OperationDefinitionNode)]
     mains = [node for node in found if not _operation_name(node).endswith("_changed")]
     if len(mains) != 1 or not mains[0].name:
-        raise QueryError(f"{name}.graphql needs one named query (and may have NAME_changed beside it), not {len(mains)}")
+        raise QueryError(
+            f"{name}.graphql needs one named query (and may have NAME_changed beside it), not {len(mains)}"
+        )
     rest = [node for node in found if node is not mains[0]]
     expected = f"{_operation_name(mains[0])}_changed"
     if [_operation_name(node) for node in rest] not in ([], [expected]):
@@ -233,7 +239,7 @@ def _operation_name(node: gq.OperationDefinitionNode) -> str:
 def _window(operation: gq.OperationDefinitionNode) -> str | None:
     for directive in operation.directives or ():
         if directive.name.value == "window":
-            value = directive.arguments[0].value
+            value = _argument(directive)
             return value.value if isinstance(value, gq.StringValueNode) else None
     return None
 
@@ -249,18 +255,20 @@ def _rows(
     root: gq.FieldNode, document: gq.DocumentNode, schema: gq.GraphQLSchema, name: str
 ) -> tuple[tuple[Field, ...], bool]:
     """Return the fields of a row, and whether the rows come in pages."""
-    walk = _Walk(document, schema)
+    walk = Walk(document, schema)
     assert schema.query_type
     row_type = gq.get_named_type(schema.query_type.fields[root.name.value].type)
-    if not _is_connection(row_type):
-        return tuple(walk.fields([root], row_type)), False
-    asked = walk.merged([root], row_type)
+    if not is_connection(row_type):
+        return tuple(_fields(walk, [root], row_type)), False
+    asked = walk.merged([root])
     nodes = asked.get("nodes")
-    page_info = walk.merged(asked.get("page_info", []), schema.type_map["PageInfo"])
+    page_info = walk.merged(asked.get("page_info", []))
     if nodes is None or not {"has_next_page", "end_cursor"} <= set(page_info):
-        raise QueryError(f"{name}.graphql: {root.name.value} needs nodes {{ … }} and page_info {{ has_next_page end_cursor }}")
+        raise QueryError(
+            f"{name}.graphql: {root.name.value} needs nodes {{ … }} and page_info {{ has_next_page end_cursor }}"
+        )
     node_type = gq.get_named_type(row_type.fields["nodes"].type)
-    return tuple(walk.fields(nodes, node_type)), True
+    return tuple(_fields(walk, nodes, node_type)), True
 
 
 def _check_paging(operation: Operation, name: str, *, is_paged: bool, window: str | None) -> None:
@@ -268,6 +276,16 @@ def _check_paging(operation: Operation, name: str, *, is_paged: bool, window: st
         raise QueryError(f"{name}.graphql must declare and pass $first: Int and $after: String to be paged")
     if window and not (set(operation.variables) >= WINDOW and is_paged and operation.has_count):
         raise QueryError(f"{name}.graphql: @window needs $start, $end, paging and total_count")
+
+
+def _check_columns(rows: Sequence[Field], name: str, *, is_paged: bool, window: str | None) -> None:
+    found = [column for column, _ in _columns(rows)]
+    twice = sorted({column for column in found if found.count(column) > 1})
+    if twice:
+        raise QueryError(f"{name}.graphql gives column {twice[0]} twice; give one of them another alias")
+    needed = {"id", *filter(None, [window])} if is_paged else set()
+    if missing := sorted(needed - set(found)):
+        raise QueryError(f"{name}.graphql needs {', '.join(missing)} in each row; it has {', '.join(found)}")
 
 
 def _operation(
@@ -288,10 +306,10 @@ def _operation(
 
 def _page_size(document: gq.DocumentNode, schema: gq.GraphQLSchema, name: str) -> int:
     """Return the most rows whose request costs at most 2000 points; refuse a query that fits none."""
-    deepest = _Walk(document, schema).depth()
+    deepest = Walk(document, schema).depth()
     if deepest > MAX_DEPTH:
         raise QueryError(f"{name}.graphql is {deepest} levels deep; {MAX_DEPTH} are allowed")
-    least = _costs(document, schema, 1)
+    least = costs(document, schema, 1)
     if sum(least.values()) > MAX_COMPLEXITY:
         dearest = sorted(least.items(), key=lambda item: -item[1])[:3]
         raise QueryError(
@@ -299,28 +317,10 @@ def _page_size(document: gq.DocumentNode, schema: gq.GraphQLSchema, name: str) -
             f"Its dearest fields: {', '.join(f'{path} {cost:,}' for path, cost in dearest)}. "
             "Ask for fewer of them, or pass first: to inner lists"
         )
-    fits = (size for size in range(MAX_PAGE_SIZE, 0, -1) if sum(_costs(document, schema, size).values()) <= MAX_COMPLEXITY)
+    fits = (
+        size for size in range(MAX_PAGE_SIZE, 0, -1) if sum(costs(document, schema, size).values()) <= MAX_COMPLEXITY
+    )
     return next(fits)
-
-
-def _costs(document: gq.DocumentNode, schema: gq.GraphQLSchema, first: int) -> dict[str, int]:
-    """Return what a request of `first` rows costs, by row field, so that the dearest can be named."""
-    walk = _Walk(document, schema, first)
-    assert schema.query_type
-    total = 0
-    costs: dict[str, int] = {}
-    for nodes in walk.merged(walk.operations(), schema.query_type).values():
-        total += walk.cost(nodes, schema.query_type)
-        costs |= walk.shares(nodes, schema.query_type)
-    return {**costs, "(the request itself)": total - sum(costs.values())}
-
-
-def _is_connection(type_: object) -> bool:
-    return isinstance(type_, gq.GraphQLObjectType) and {"nodes", "page_info"} <= set(type_.fields)
-
-
-def _response_key(node: gq.FieldNode) -> str:
-    return node.alias.value if node.alias else node.name.value
 
 
 def _columns(fields: Iterable[Field], prefix: str = "") -> Iterator[tuple[str, Field]]:
@@ -331,111 +331,31 @@ def _columns(fields: Iterable[Field], prefix: str = "") -> Iterator[tuple[str, F
             yield prefix + field.key, field
 
 
-class _Walk:
-    """A document read against a schema: fields of the same answer key are merged, fragments are followed."""
+def _fields(walk: Walk, nodes: Sequence[gq.FieldNode], parent: gq.GraphQLNamedType) -> Iterator[Field]:
+    """Yield the fields of the rows under these nodes."""
+    for key, selected in walk.merged(nodes).items():
+        declared = walk.field(selected[0], parent)
+        inner_type = gq.get_named_type(declared.type)
+        inner = tuple(_fields(walk, selected, inner_type)) if selected[0].selection_set else ()
+        is_list = gq.is_list_type(gq.get_nullable_type(declared.type))
+        yield Field(key, inner_type.name, is_list, _is_phi(selected[0], parent), inner)
 
-    def __init__(self, document: gq.DocumentNode, schema: gq.GraphQLSchema, first: int = MAX_PAGE_SIZE) -> None:
-        self._document, self._schema, self._first = document, schema, first
-        self._fragments = {
-            node.name.value: node for node in document.definitions if isinstance(node, gq.FragmentDefinitionNode)
-        }
 
-    def operations(self) -> list[gq.OperationDefinitionNode]:
-        return [node for node in self._document.definitions if isinstance(node, gq.OperationDefinitionNode)]
+def _is_phi(node: gq.FieldNode, parent: gq.GraphQLNamedType) -> bool:
+    """Tell whether the field is marked, here or in the schema; a field that the package does not know is."""
+    for directive in node.directives or ():
+        if directive.name.value == "phi":
+            value = _argument(directive)
+            return not (isinstance(value, gq.BooleanValueNode) and not value.value)
+    known = packaged_schema().type_map.get(parent.name)
+    if not isinstance(known, gq.GraphQLObjectType) or node.name.value not in known.fields:
+        return not node.name.value.startswith("__")
+    declared = known.fields[node.name.value].ast_node
+    return any(directive.name.value == "phi" for directive in (declared.directives if declared else ()) or ())
 
-    def merged(self, nodes: Sequence[Any], parent: object) -> dict[str, list[gq.FieldNode]]:
-        """Return the fields selected under these nodes, by answer key."""
-        found: dict[str, list[gq.FieldNode]] = {}
-        for node in nodes:
-            for selection in node.selection_set.selections if node.selection_set else ():
-                if isinstance(selection, gq.FieldNode):
-                    found.setdefault(_response_key(selection), []).append(selection)
-                    continue
-                inner = self._fragments[selection.name.value] if isinstance(selection, gq.FragmentSpreadNode) else selection
-                for key, more in self.merged([inner], parent).items():
-                    found.setdefault(key, []).extend(more)
-        return found
 
-    def fields(self, nodes: Sequence[gq.FieldNode], parent: gq.GraphQLNamedType) -> Iterator[Field]:
-        """Yield the fields of the rows under these nodes."""
-        for key, selected in self.merged(nodes, parent).items():
-            declared = self._field(selected[0], parent)
-            inner_type = gq.get_named_type(declared.type)
-            inner = tuple(self.fields(selected, inner_type)) if selected[0].selection_set else ()
-            is_list = gq.is_list_type(gq.get_nullable_type(declared.type))
-            yield Field(key, inner_type.name, is_list, self._is_phi(selected[0], parent), inner)
-
-    def cost(self, nodes: Sequence[gq.FieldNode], parent: gq.GraphQLNamedType) -> int:
-        """Return 1 for a scalar, 1 + children for an object or list; a connection multiplies what its rows cost."""
-        inner_type = gq.get_named_type(self._field(nodes[0], parent).type)
-        children = self.merged(nodes, inner_type)
-        costs = {key: self.cost(selected, inner_type) for key, selected in children.items()}
-        if not _is_connection(inner_type):
-            return 1 + sum(costs.values())
-        overhead = sum(
-            1 if selected[0].name.value in ("nodes", "edges") else costs[key] for key, selected in children.items()
-        )
-        return 1 + overhead + self._rows(nodes[0]) * (sum(costs.values()) - overhead)
-
-    def shares(self, nodes: Sequence[gq.FieldNode], parent: gq.GraphQLNamedType) -> dict[str, int]:
-        """Return what each field of a row adds to the cost of the request."""
-        inner_type = gq.get_named_type(self._field(nodes[0], parent).type)
-        if not _is_connection(inner_type):
-            return {}
-        rows = self.merged(nodes, inner_type).get("nodes", [])
-        if not rows:
-            return {}
-        row_type = gq.get_named_type(self._field(rows[0], inner_type).type)
-        fields = self.merged(rows, row_type)
-        return {key: self._rows(nodes[0]) * self.cost(selected, row_type) for key, selected in fields.items()}
-
-    def depth(self) -> int:
-        """Return the number of levels below the root."""
-
-        def below(nodes: Sequence[Any]) -> int:
-            children = self.merged(nodes, None)
-            return 1 + max((below(selected) for selected in children.values()), default=-1)
-
-        return below(self.operations())
-
-    def _field(self, node: gq.FieldNode, parent: gq.GraphQLNamedType) -> gq.GraphQLField:
-        if node.name.value == "__typename":
-            return gq.GraphQLField(gq.GraphQLNonNull(gq.GraphQLString))
-        assert isinstance(parent, gq.GraphQLObjectType)
-        return parent.fields[node.name.value]
-
-    def _rows(self, node: gq.FieldNode) -> int:
-        """Return the larger of `first` and `last`; without either the server reckons with 100."""
-        sizes = [self._size(argument.value) for argument in node.arguments or () if argument.name.value in ("first", "last")]
-        known = [size for size in sizes if size is not None]
-        return max(known) if known else MAX_PAGE_SIZE
-
-    def _size(self, value: gq.ValueNode) -> int | None:
-        if isinstance(value, gq.IntValueNode):
-            return int(value.value)
-        if not isinstance(value, gq.VariableNode):
-            return None
-        if value.name.value == "first":
-            return self._first
-        defaults = [
-            variable.default_value
-            for operation in self.operations()
-            for variable in operation.variable_definitions or ()
-            if variable.variable.name.value == value.name.value
-        ]
-        return self._size(defaults[0]) if defaults and defaults[0] else None
-
-    def _is_phi(self, node: gq.FieldNode, parent: gq.GraphQLNamedType) -> bool:
-        """Tell whether the field is marked, here or in the schema; a field that the package does not know is."""
-        for directive in node.directives or ():
-            if directive.name.value == "phi":
-                value = directive.arguments[0].value
-                return not (isinstance(value, gq.BooleanValueNode) and not value.value)
-        known = packaged_schema().type_map.get(parent.name)
-        if not isinstance(known, gq.GraphQLObjectType) or node.name.value not in known.fields:
-            return not node.name.value.startswith("__")
-        declared = known.fields[node.name.value].ast_node
-        return any(directive.name.value == "phi" for directive in (declared.directives if declared else ()) or ())
+def _argument(directive: gq.DirectiveNode) -> gq.ValueNode | None:
+    return directive.arguments[0].value if directive.arguments else None
 
 
 class _WithoutConventions(gq.Visitor):

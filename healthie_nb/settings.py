@@ -28,6 +28,8 @@ ENDPOINTS = {
     "gh_sbox": "https://staging-api.gethealthie.com/graphql",
 }
 DEMO_KEY = "gh_demo"
+CACHE_DIR = user_cache_path("healthie-nb", appauthor=False)
+DATA_DIR = user_data_path("healthie-nb", appauthor=False)
 VERSION = "2026-01-01"
 MAX_RPS = 100.0
 DOCUMENTED_RPS = 250.0
@@ -47,8 +49,8 @@ class Settings:
     shard: str | None = None
     max_rps: float = MAX_RPS
     zone: str | None = None
-    cache_dir: Path = field(default_factory=lambda: user_cache_path("healthie-nb", appauthor=False))
-    data_dir: Path = field(default_factory=lambda: user_data_path("healthie-nb", appauthor=False))
+    cache_dir: Path = CACHE_DIR  # may be lost
+    data_dir: Path = DATA_DIR  # may not
     cache_key: str | None = field(default=None, repr=False)
 
     @property
@@ -88,24 +90,22 @@ def from_environment(env: Mapping[str, str], *, allow_host: str | None = None) -
         if url:
             raise SettingsError("HEALTHIE_API_URL is set, HEALTHIE_API_KEY is not; set both, or neither for the demo")
         return None
-    return Settings(url=_endpoint(url, key, allow_host), key=key, shard=env.get("HEALTHIE_API_SHARD"), **_options(env))
+    return settings(env, _endpoint(url, key, allow_host), key)
 
 
-def _options(env: Mapping[str, str]) -> dict[str, object]:  # the settings that the demo practice shares
-    options: dict[str, object] = {
-        "version": _version(env.get("HEALTHIE_API_VERSION", VERSION)),
-        "max_rps": _rate(env.get("HEALTHIE_MAX_RPS", str(MAX_RPS))),
-        "zone": env.get("HEALTHIE_ZONE"),
-        "cache_key": _cache_key(env.get("HEALTHIE_CACHE_KEY")),
-    }
-    if folder := env.get("HEALTHIE_CACHE_DIR"):
-        options["cache_dir"] = Path(folder).expanduser()
-    return options
-
-
-def for_demo(env: Mapping[str, str], url: str, key: str) -> Settings:
-    """Return the settings for a demo practice at that address."""
-    return Settings(url=url, key=key, **_options(env))
+def settings(env: Mapping[str, str], url: str, key: str) -> Settings:
+    """Return the settings that the variables describe, for this endpoint and key."""
+    folder = env.get("HEALTHIE_CACHE_DIR")
+    return Settings(
+        url=url,
+        key=key,
+        version=_version(env.get("HEALTHIE_API_VERSION", VERSION)),
+        shard=env.get("HEALTHIE_API_SHARD"),
+        max_rps=_rate(env.get("HEALTHIE_MAX_RPS", str(MAX_RPS))),
+        zone=env.get("HEALTHIE_ZONE"),
+        cache_dir=Path(folder).expanduser() if folder else CACHE_DIR,
+        cache_key=_cache_key(env.get("HEALTHIE_CACHE_KEY")),
+    )
 
 
 def _endpoint(url: str, key: str, allow_host: str | None) -> str:

@@ -1,0 +1,290 @@
+"""`connect()` and `Practice.load()`: the stages in order, query → pages → frame → store → frame."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from healthie_nb import query as queries
+from healthie_nb import settings as configuration
+from healthie_nb.failures import AuthenticationError
+from healthie_nb.frame import INSTANT, schema
+from healthie_nb.pace import Pace
+from healthie_nb.pages import Puller
+from healthie_nb.refresh import Refresh, up_to_date
+from healthie_nb.session import Session, run
+from healthie_nb.store import (
+    DELETED,
+    WHOLE,
+    WINDOW,
+    DamagedPartError,
+    Folder,
+    Manifest,
+    Memory,
+    Store,
+    StoreError,
+    cache_key,
+    readable_name,
+)
+from healthie_nb.windows import Window, between
+from healthie_nb.zones import iana
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+    from pathlib import Path
+
+    from healthie_nb.query import Query
+    from healthie_nb.settings import Settings
+
+MAX_AGE = timedelta(days=1)
+EARLIEST = date(2000, 1, 1)  # before Healthie was; for queries whose dates may be left out
+
+
+class IncompleteWarning(UserWarning):
+    """Some rows changed all the while they were pulled; they are asked for again next time."""
+
+
+class VersionWarning(UserWarning):
+    """The API announced that it will stop serving this version."""
+
+
+def connect(*, demo: bool | None = None, allow_host: str | None = None) -> Practice:
+    """Return the practice that the environment names: Healthie with a key, the demo practice without one.
+
+    Parameters
+    ----------
+    demo
+        True takes the demo practice although there is a key; False refuses to.
+    allow_host
+        A host other than Healthie's own that may have the key, over https.
+
+    Raises
+    ------
+    SettingsError
+        A HEALTHIE_ variable that cannot be used, a host that may not have the key, or no key where one is needed.
+    AuthenticationError, ConnectionFailedError, VersionError
+        The endpoint does not take the key, cannot be reached, or does not serve the version.
+    """
+    env = configuration.environment()
+    settings = None if demo else configuration.from_environment(env, allow_host=allow_host)
+    if settings is None:
+        if demo is False:
+            raise configuration.SettingsError(
+                "HEALTHIE_API_KEY is not set; set it, or leave demo=False out for the demo practice"
+            )
+        from healthie_nb.demo import start  # noqa: PLC0415, the server is only for those who use it
+
+        endpoint = start()
+        settings = configuration.settings(env, endpoint.url, endpoint.key)
+    return Practice(settings)
+
+
+@dataclass(frozen=True)
+class _Question:
+    """One call of `load`: what is asked, and where its answer is kept."""
+
+    query: Query
+    variables: Mapping[str, Any]
+    window: Window | None
+    store: Store
+
+    def is_covered(self, manifest: Manifest) -> bool:
+        return not manifest.missing(self.window) if self.window else bool(manifest.of(WHOLE))
+
+    def rows(self, manifest: Manifest, *, deleted: bool) -> pl.LazyFrame:
+        parts = manifest.of(DELETED) if deleted else manifest.of(WINDOW, WHOLE)
+        within = [part for part in parts if not (self.window and part.window) or part.window.meets(self.window)]
+        if not within:
+            columns = schema(self.query.fields)
+            return pl.LazyFrame(schema={**columns, "deleted_seen_at": INSTANT} if deleted else columns)
+        rows = self.store.scan(within)
+        if self.window is None or self.query.window is None:
+            return rows
+        column = pl.col(self.query.window)
+        return rows.filter(column >= self.window.start, column < self.window.end)
+
+
+class Practice:
+    """The organisation behind a key, as the key's owner sees it. Made by `connect()`."""
+
+    def __init__(self, settings: Settings, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._settings, self._clock = settings, clock
+        self._sunset: str | None = None
+        owner = self._owner()
+        self.name: str = owner["organization_name"] or "Unnamed organisation"
+        self.zone = iana(settings.zone or owner["timezone"] or "Etc/UTC")
+        self.version = settings.version
+        self.is_synthetic = settings.is_synthetic
+        host = "demo" if self.is_synthetic else settings.host
+        self._identity = (host, owner["organization_id"], owner["id"], settings.version)
+        self._key = cache_key(settings)
+        self._memory: dict[str, Store] = {}
+
+    def __repr__(self) -> str:
+        """Say which practice, version, zone and store; never the key, never a port."""
+        source = "synthetic data" if self.is_synthetic else self._settings.host
+        until = f" (served until {self._sunset})" if self._sunset else ""
+        kept = "encrypted on this machine" if self._key else "in memory only"
+        return f"{self.name}: {source}\nAPI version {self.version}{until}, zone {self.zone}, rows kept {kept}"
+
+    def load(
+        self,
+        query: str | Path,
+        *,
+        max_age: timedelta = MAX_AGE,
+        offline: bool = False,
+        deleted: bool = False,
+        **variables: Any,
+    ) -> pl.DataFrame:
+        """Return every row of a query that the key may see, once; only what is missing or old is asked for.
+
+        Parameters
+        ----------
+        query
+            One of `healthie_nb.query.names()`, or the Path of a .graphql file.
+        max_age
+            What was loaded longer ago is brought up to date first: what changed is asked for, not everything.
+        offline
+            Ask nothing: what is stored, whatever its age. `stored()` says from when it is.
+        deleted
+            Return the rows that vanished from the practice instead, with `deleted_seen_at`.
+        **variables
+            Those that the file declares. `start` and `end` are days in the practice's zone, both included, or
+            instants, of which the end is not.
+
+        Rows: one per id, ordered by the window's column and id. Columns: the aliases of the file, nested ones
+        prefixed; dtypes follow the schema. The same columns when there are no rows. Source: the file.
+
+        Raises
+        ------
+        QueryError
+            No such query, a variable that it does not declare or lacks, a date that is none, an end before its start.
+        ApiError
+            By its kind: what the API refused, and what to do.
+        StoreError
+            The store cannot be written, or `offline` and not stored.
+        """
+        question = self._question(query, variables)
+        if question is None:
+            return self._ask(query, variables)
+        while True:
+            manifest = self._ready(question, max_age=max_age, offline=offline)
+            try:
+                return question.store.collect(question.rows(manifest, deleted=deleted), manifest.parts)
+            except DamagedPartError as error:
+                if offline:
+                    raise
+                question.store.drop(error.part, now=self._clock())
+
+    def scan(
+        self, query: str | Path, *, max_age: timedelta = MAX_AGE, offline: bool = False, **variables: Any
+    ) -> pl.LazyFrame:
+        """Return what `load` would, as a LazyFrame on the stored parts."""
+        question = self._question(query, variables)
+        if question is None:
+            return self._ask(query, variables).lazy()
+        return question.rows(self._ready(question, max_age=max_age, offline=offline), deleted=False)
+
+    # -- one question's way ------------------------------------------------------------------------------------------
+
+    def _question(self, query: str | Path, variables: Mapping[str, Any]) -> _Question | None:
+        asked = queries.read(query)
+        asked.check(variables)
+        if not asked.is_paged:
+            return None
+        today = self._clock().astimezone(ZoneInfo(self.zone)).date()
+        start, end = variables.get("start", EARLIEST), variables.get("end", today)
+        window = between(start, end, zone=self.zone) if asked.window else None
+        others = {name: value for name, value in variables.items() if not window or name not in queries.WINDOW}
+        return _Question(asked, others, window, self._store(asked, others))
+
+    def _ready(self, question: _Question, *, max_age: timedelta, offline: bool) -> Manifest:
+        """Bring the store up to date for this question, unless it is, or must not."""
+        manifest = question.store.manifest
+        if offline:
+            if not question.is_covered(manifest):
+                raise StoreError(
+                    f"offline, and not all of {question.query.name} is stored for this; see practice.stored()"
+                )
+            return manifest
+        if not self._is_ready(question, max_age):
+            with question.store.lock():  # Another notebook may pull it while this one waits here.
+                if not self._is_ready(question, max_age):
+                    self._refresh(question, is_stale=self._is_stale(question.store.manifest, max_age))
+        return question.store.manifest
+
+    def _is_ready(self, question: _Question, max_age: timedelta) -> bool:
+        manifest = question.store.manifest
+        return question.is_covered(manifest) and not self._is_stale(manifest, max_age)
+
+    def _is_stale(self, manifest: Manifest, max_age: timedelta) -> bool:
+        # A time of loading that lies ahead was written by another clock and proves nothing.
+        return manifest.loaded_at is None or not timedelta(0) <= self._clock() - manifest.loaded_at <= max_age
+
+    def _refresh(self, question: _Question, *, is_stale: bool) -> None:
+        async def main() -> Refresh:
+            async with self._session() as session:
+                refresh = Refresh(
+                    Puller(session, question.query, question.variables), question.store, question.query, self._clock()
+                )
+                await up_to_date(refresh, question.window, is_stale=is_stale)
+                return refresh
+
+        if unsettled := run(main).unsettled:
+            warnings.warn(
+                f"{question.query.name}: {', '.join(unsettled)} did not hold still while pulled",
+                IncompleteWarning,
+                stacklevel=4,
+            )
+
+    def _ask(self, query: str | Path, variables: Mapping[str, Any]) -> pl.DataFrame:
+        async def main() -> pl.DataFrame:
+            async with self._session() as session:
+                return await Puller(session, queries.read(query), variables).one()
+
+        return run(main)
+
+    @contextlib.asynccontextmanager
+    async def _session(self) -> AsyncIterator[Session]:
+        folder = self._settings.cache_dir
+        with Pace(folder, self._settings.key, ceiling=self._settings.max_rps) as pace:
+            async with Session(self._settings, pace, warned=self._note) as session:
+                yield session
+
+    def _owner(self) -> dict[str, Any]:
+        """Ask whose key it is: one request that also proves the key and the version."""
+        owner = self._ask("current_user", {})
+        if owner.is_empty() or owner.item(0, "id") is None:
+            raise AuthenticationError(f"{self._settings.host} does not know the key's owner; check HEALTHIE_API_KEY")
+        return owner.row(0, named=True)
+
+    def _note(self, warning: Mapping[str, Any]) -> None:
+        """Say once that this version will end: what, when, and what to set."""
+        if self._sunset is not None:
+            return
+        self._sunset, latest = str(warning.get("sunset_date", "a day not told")), warning.get("latest_version")
+        if not self._settings.is_synthetic:
+            warnings.warn(
+                f"Healthie stops serving API version {self._settings.version} on {self._sunset}; set HEALTHIE_API_VERSION"
+                f"{f' to {latest}' if latest else ' to a later one'} before then",
+                VersionWarning,
+                stacklevel=2,
+            )
+
+    def _store(self, query: Query, variables: Mapping[str, Any]) -> Store:
+        texts = (query.operation.text, query.changed.text if query.changed else "")
+        practice = readable_name(self.name, self._identity)
+        name = readable_name(query.name, texts, sorted(variables.items()))
+        if self._key is None:
+            return self._memory.setdefault(name, Store(Memory(), query=query.name, practice=self.name))
+        return Store(
+            Folder(self._settings.cache_dir / "store" / practice / name, self._key),
+            query=query.name,
+            practice=self.name,
+        )

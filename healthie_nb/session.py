@@ -1,0 +1,235 @@
+"""One authenticated session: headers, version, warnings, retries through the pace, and every failure by its name.
+
+Wraps gql (and aiohttp under it) for GraphQL over HTTP, msgspec for cutting the rows out of an answer undecoded, and
+stamina for retries. What the server or a library says about a failure is not passed on whole: it may quote the key, a
+variable or a client's data.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import aiohttp
+import msgspec
+import stamina
+from gql import Client, GraphQLRequest
+from gql.transport.aiohttp import AIOHTTPTransport
+from gql.transport.exceptions import TransportError
+
+from healthie_nb.failures import (
+    ApiError,
+    LockedOutError,
+    PassingError,
+    ThrottledError,
+    Trace,
+    UnavailableError,
+    below_graphql,
+    by_status,
+    in_answer,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping
+
+    from healthie_nb.pace import Pace
+    from healthie_nb.query import Operation
+    from healthie_nb.settings import Settings
+
+T = TypeVar("T")
+
+REQUEST_TIMEOUT_S = 60.0
+CONNECT_TIMEOUT_S = 10.0
+RETRY_FOR_S = 180.0
+LOCKED_OUT_S = 60.0
+LOCK_LASTS = timedelta(hours=1)  # longer than any that was reported
+
+
+class Envelope(msgspec.Struct):
+    """An answer with its data left as bytes."""
+
+    data: msgspec.Raw | None = None
+    errors: list[dict[str, Any]] | None = None
+    extensions: dict[str, Any] | None = None
+
+    def get(self, name: str) -> Any:
+        """Return a part of the answer, as gql asks for it."""
+        return getattr(self, name)
+
+    def __contains__(self, name: str) -> bool:
+        return getattr(self, name, None) is not None
+
+
+@dataclass
+class Counts:
+    """What a session has asked so far."""
+
+    requests: int = 0
+    refused: int = 0
+    retried: int = 0
+
+
+class _Request(GraphQLRequest):
+    """A request whose text is already printed: gql prints the document anew for each."""
+
+    def __init__(self, operation: Operation, variables: Mapping[str, Any]) -> None:
+        self.text = operation.text
+        self._payload = {"query": operation.text, "operationName": operation.name, "variables": dict(variables)}
+        self.variable_values = None
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        return self._payload
+
+
+@dataclass
+class Session:
+    """Ask one endpoint. Use as an async context manager; inside the event loop only."""
+
+    settings: Settings
+    pace: Pace
+    warned: Callable[[dict[str, Any]], None] = lambda _warning: None
+    counts: Counts = field(default_factory=Counts)
+    latency_s: float = 0.0
+
+    async def __aenter__(self) -> Self:
+        _silence()
+        self._stack = contextlib.AsyncExitStack()
+        self._session = await self._stack.enter_async_context(_client(self.settings))
+        self._first_refusal_s: float | None = None
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._stack.__aexit__(*exc)  # type: ignore[arg-type]
+
+    async def ask(
+        self, operation: Operation, variables: Mapping[str, Any], *, retry_for_s: float = RETRY_FOR_S
+    ) -> bytes:
+        """Return the data of the answer as JSON bytes.
+
+        Raises
+        ------
+        AuthenticationError, VersionError, TooComplexError, ConnectionFailedError, LockedOutError, UnavailableError
+            By what is to be done about it.
+        ApiError
+            The answer holds errors, beside data or not.
+        """
+        request = _Request(operation, variables)
+        try:
+            async for attempt in stamina.retry_context(
+                on=PassingError, attempts=None, timeout=retry_for_s, wait_initial=0.2, wait_max=10.0
+            ):
+                with attempt:
+                    self.counts.retried += attempt.num > 1
+                    return await self._until_admitted(request)
+        except PassingError as error:
+            message = f"{self.settings.host}: {error}, again and again for {retry_for_s:.0f} s; try later"
+        raise UnavailableError(message)
+
+    async def _until_admitted(self, request: _Request) -> bytes:
+        """Ask again for as long as the server says that it is too early, but no longer than a lock-out."""
+        while True:
+            # A retry counts against the limit too, so wait before, not after.
+            await self.pace.turn()
+            self.counts.requests += 1
+            sent = asyncio.get_running_loop().time()
+            try:
+                data = await self._once(request)
+            except ThrottledError as error:
+                self._note_refusal(error.retry_after_s)
+                continue
+            self._first_refusal_s = None
+            took_s = asyncio.get_running_loop().time() - sent
+            self.latency_s = took_s if self.latency_s == 0 else 0.9 * self.latency_s + 0.1 * took_s
+            return data
+
+    def _note_refusal(self, retry_after_s: float) -> None:
+        self.counts.refused += 1
+        self.pace.refused(retry_after_s=retry_after_s)
+        now = asyncio.get_running_loop().time()
+        if self._first_refusal_s is None:
+            self._first_refusal_s = now
+        if max(now - self._first_refusal_s, retry_after_s) > LOCKED_OUT_S:
+            wait = timedelta(seconds=retry_after_s) if retry_after_s > LOCKED_OUT_S else LOCK_LASTS
+            raise LockedOutError(
+                f"{self.settings.host} refuses every request, as it does for a while once a key has asked too often. "
+                "What was loaded is kept; run the same again after "
+                f"{datetime.now().astimezone() + wait:%H:%M}, and it goes on from there"
+            )
+
+    async def _once(self, request: _Request) -> bytes:
+        trace = Trace()
+        failure: ApiError | None = None
+        try:
+            result = await self._session.transport.execute(
+                request, extra_args={"allow_redirects": False, "trace_request_ctx": trace}
+            )
+        except TransportError as error:
+            failure = below_graphql(error, trace, self.settings.host)
+        # Raised here, where no other error is in flight: its cause would carry the headers, and so the key.
+        if failure is not None:
+            raise failure
+        for warning in (result.extensions or {}).get("warnings", ()):
+            self.warned(warning)
+        if result.errors or result.data is None:
+            raise in_answer(result.errors or [], trace, request.text)
+        if refused := by_status(trace, self.settings.host):
+            raise refused
+        return bytes(result.data)
+
+
+def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run a coroutine to its end from sync code, also inside a notebook's running loop.
+
+    Wraps anyio's blocking portal: the loop lives in a thread of its own. An interrupt in the calling thread cancels
+    the coroutine and waits for it to have cleaned up.
+    """
+    from anyio.from_thread import start_blocking_portal  # noqa: PLC0415
+
+    with start_blocking_portal() as portal:
+        result: T = portal.call(main)
+        return result
+
+
+def _client(settings: Settings) -> Client:
+    headers = {
+        "Authorization": f"Basic {settings.key}",
+        "AuthorizationSource": "API",
+        "Healthie-GraphQL-API-Version": settings.version,
+    }
+    if settings.shard:
+        headers["AuthorizationShard"] = settings.shard
+    transport = AIOHTTPTransport(
+        settings.url,
+        headers=headers,
+        json_serialize=lambda value: msgspec.json.encode(value).decode(),
+        json_deserialize=msgspec.json.Decoder(Envelope).decode,
+        client_session_args={
+            "connector": aiohttp.TCPConnector(limit=0),
+            "cookie_jar": aiohttp.DummyCookieJar(),
+            "timeout": aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S),
+            "trace_configs": [_tracing()],
+        },
+    )
+    return Client(transport=transport, parse_results=False, execute_timeout=None)
+
+
+def _tracing() -> aiohttp.TraceConfig:
+    async def keep(_session: object, context: Any, answer: aiohttp.TraceRequestEndParams) -> None:
+        trace: Trace = context.trace_request_ctx
+        trace.status = answer.response.status
+        trace.retry_after = answer.response.headers.get("Retry-After", "")
+
+    config = aiohttp.TraceConfig()
+    config.on_request_end.append(keep)
+    return config
+
+
+def _silence() -> None:
+    """Switch off the loggers that would write variables and answers: they hold what must not be logged."""
+    for name in ("gql.transport.aiohttp", "gql.client"):
+        logging.getLogger(name).disabled = True
