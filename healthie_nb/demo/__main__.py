@@ -2,6 +2,6 @@
 
 import sys
 
-from healthie_nb.demo.command import main
+from healthie_nb.demo.process import main
 
 sys.exit(main(sys.argv[1:]))

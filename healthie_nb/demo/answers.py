@@ -17,7 +17,8 @@ from graphql.execution import get_variable_values
 
 from healthie_nb.demo.limits import check
 from healthie_nb.demo.practice import RunningPractice
-from healthie_nb.demo.resolvers import Context, from_row, schema
+from healthie_nb.demo.resolvers import SPECIAL, Context, from_row, schema
+from healthie_nb.demo.shaping import Shaper
 
 Answer = dict[str, Any]
 
@@ -78,11 +79,15 @@ def _executed(practice: RunningPractice, document: Document, variables: dict[str
     coerced = get_variable_values(schema(), operation.variable_definitions or (), variables)
     if isinstance(coerced, list):
         return {"errors": [error.formatted for error in coerced]}
-    values = _plain(coerced)
+    values = coerced.coerced
     try:
         check(schema(), operation, document.fragments, values)
     except GraphQLError as error:
         return {"errors": [error.formatted]}
+    shaper = Shaper(schema(), SPECIAL, document.fragments, coerced)
+    short = shaper.answer(practice, operation)
+    if short is not None:
+        return short
     result = execute_sync(
         schema(),
         document.node,
@@ -92,7 +97,3 @@ def _executed(practice: RunningPractice, document: Document, variables: dict[str
         field_resolver=from_row,
     )
     return dict(result.formatted)
-
-
-def _plain(coerced: Any) -> dict[str, Any]:
-    return dict(coerced.coerced if hasattr(coerced, "coerced") else coerced)

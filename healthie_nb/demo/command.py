@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
-from healthie_nb.demo.discovery import Endpoint
-from healthie_nb.demo.process import CLIENTS, LAST_DAY, SEED
+from healthie_nb.demo.discovery import CLIENTS, LAST_DAY, SEED, Endpoint
 
 _DESCRIPTION = """
 Run a demo practice: a clinic that does not exist, behind a GraphQL server that behaves as Healthie's does.

@@ -15,6 +15,8 @@ from typing import Any
 
 import platformdirs
 
+CLIENTS, SEED, LAST_DAY = 4_050, 1, date(2026, 6, 30)
+"""The practice that one gets who asks for none in particular. Here, because who looks for it needs no world."""
 HEALTH_TIMEOUT_S = 5.0
 
 

@@ -130,8 +130,9 @@ def filled_forms(story: History, now: datetime) -> pl.DataFrame:
             locked_at=_before(now, "locked_at"),
         )
         .with_columns(
-            created_at=pl.coalesce("service_at", "filled_at"),
-            updated_at=pl.max_horizontal("filled_at", "signed_at", "locked_at", "merged_at"),
+            # Only the moment of filling has parts of a second; the dates that Healthie keeps of every record do not.
+            created_at=pl.coalesce("service_at", "filled_at").dt.truncate("1s"),
+            updated_at=pl.max_horizontal("filled_at", "signed_at", "locked_at", "merged_at").dt.truncate("1s"),
             filler_id=pl.coalesce("provider_id", "client_id"),
         )
         .select(_FILLED_COLUMNS)

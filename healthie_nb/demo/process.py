@@ -9,11 +9,21 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from healthie_nb.demo.discovery import Endpoint, announced, default_folder, is_alive, place, private
+from healthie_nb.demo.command import main
+from healthie_nb.demo.discovery import (
+    CLIENTS,
+    LAST_DAY,
+    SEED,
+    Endpoint,
+    announced,
+    default_folder,
+    is_alive,
+    place,
+    private,
+)
 
-__all__ = ["DemoError", "Endpoint", "start"]
+__all__ = ["DemoError", "Endpoint", "main", "start"]
 
-CLIENTS, SEED, LAST_DAY = 4_050, 1, date(2026, 6, 30)
 IDLE_MINUTES = 15.0
 START_TIMEOUT_S = 120.0
 _POLL_S = 0.02

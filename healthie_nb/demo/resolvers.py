@@ -1,5 +1,6 @@
 """The schema with its answers: connections are listed, objects fetched by id, plain fields read from the row."""
 
+from collections.abc import Callable
 from functools import cache, partial
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -36,11 +37,9 @@ def schema() -> GraphQLSchema:
     query.set_field("user", _user)
     query.set_field("currentUser", _current_user)
     query.set_field("appointmentsSummary", _summary)
-    appointment, filled = ObjectType("Appointment"), ObjectType("FormAnswerGroup")
-    appointment.set_field("pm_status", _pm_status)
-    appointment.set_field("providers", _providers)
+    objects = [_object(name, field, special) for (name, field), special in SPECIAL.items()]
     text = (files("healthie_nb") / "schema.graphql").read_text(encoding="utf-8")
-    return make_executable_schema(text, query, appointment, filled)
+    return make_executable_schema(text, query, *objects)
 
 
 def from_row(source: Row, info: Info, **_: Any) -> Any:
@@ -84,11 +83,42 @@ def _summary(_: object, info: Info, **given: Any) -> Row:
     return summary(context.practice.world, given, is_in_progress=context.practice.settings.summary_in_progress)
 
 
-def _pm_status(source: Row, _: Info, *, check_for_client_cancel: bool = False) -> Any:
+def _object(name: str, field: str, special: Callable[..., Any]) -> ObjectType:
+    bound = ObjectType(name)
+    bound.set_field(field, lambda source, _, **given: special(source, **given))
+    return bound
+
+
+def _pm_status(row: Row, *, check_for_client_cancel: bool = False) -> Any:
     del check_for_client_cancel  # No client here cancels by the portal, so there is nothing to check.
-    return source["pm_status"]
+    return row["pm_status"]
 
 
-def _providers(source: Row, _: Info, *, empty_unless_multiple: bool = False) -> Any:
-    found = source["providers"]
+def _providers(row: Row, *, empty_unless_multiple: bool = False) -> Any:
+    found = row["providers"]
     return [] if empty_unless_multiple and len(found) < 2 else found  # noqa: PLR2004 - multiple
+
+
+def _patients_count(row: Row, *, only_primary: bool = False) -> Any:
+    del only_primary
+    return row["patients_count"]
+
+
+def _is_patient(row: Row, *, already_known_value: bool | None = None) -> Any:
+    return row["is_patient"] if already_known_value is None else already_known_value
+
+
+def _form_answers(row: Row, *, is_for_editing: bool = False, custom_module_ids: list[str] | None = None) -> Any:
+    del is_for_editing
+    answers = row["form_answers"]
+    return [one for one in answers if custom_module_ids is None or one["custom_module_id"] in custom_module_ids]
+
+
+SPECIAL: dict[tuple[str, str], Callable[..., Any]] = {
+    ("Appointment", "pm_status"): _pm_status,
+    ("Appointment", "providers"): _providers,
+    ("FormAnswerGroup", "form_answers"): _form_answers,
+    ("User", "is_patient"): _is_patient,
+    ("User", "patients_count"): _patients_count,
+}
+"""The fields of rows that take arguments."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
+from graphql import GraphQLError
 
 from healthie_nb.demo.arguments import day, supported
 from healthie_nb.demo.moments import instant, local
@@ -27,7 +28,10 @@ def summary(world: World, given: Mapping[str, Any], *, is_in_progress: bool) -> 
     """Return the answer of appointmentsSummary: visits of the days asked for, ends included; no blocks."""
     if is_in_progress:
         return {"cache_generation_in_progress": True}
-    counted = _counted(world, supported(given, _ARGUMENTS))
+    asked = supported(given, _ARGUMENTS)
+    if asked.get("range_type", "day") != "day":
+        raise GraphQLError(f"Argument range_type: {asked['range_type']!r} is not supported by the demo practice.")
+    counted = _counted(world, asked)
     days = counted["day"].n_unique() or 1
     per_type = counted.group_by("type").len().sort("type")
     return {
