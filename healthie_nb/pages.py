@@ -53,7 +53,7 @@ class _PageInfo(msgspec.Struct):
 
 class _Connection(msgspec.Struct):
     page_info: _PageInfo
-    nodes: msgspec.Raw | None = None
+    nodes: msgspec.Raw = msgspec.Raw(b"[]")
     total_count: int | None = None
 
 
@@ -68,7 +68,7 @@ class Page:
     cursor: str | None
 
 
-@dataclass
+@dataclass(eq=False)
 class Chain:
     """A cursor and what it has brought so far."""
 
@@ -241,7 +241,7 @@ class Puller:
                 f"{self._query.name}: the answer holds no {self._query.key} with page_info; the key may not be "
                 "allowed to see it, or the API version answers in another shape"
             )
-        rows, null_items = page(bytes(connection.nodes or b"[]"), self._query.fields)
+        rows, null_items = page(_listed(connection.nodes), self._query.fields)
         self._took(rows.height)
         info = connection.page_info
         return Page(rows, null_items, connection.total_count, not info.has_next_page, info.end_cursor)
@@ -301,6 +301,10 @@ class Puller:
         is_whole = times.is_sorted() if was_cut else run.totals[0] == rows.n_unique("id") + run.null_items
         inside = self._once_each(rows.filter(times >= run.window.start, times < run.window.end))
         return Part(inside, run.window, run.null_items, is_settled=is_whole and run.is_steady)
+
+
+def _listed(nodes: msgspec.Raw) -> bytes:
+    return b"[]" if bytes(nodes) == b"null" else bytes(nodes)
 
 
 def by(query: Query) -> list[str]:

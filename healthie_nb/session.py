@@ -52,16 +52,17 @@ LOCK_LASTS = timedelta(hours=1)  # longer than any that was reported
 class Envelope(msgspec.Struct):
     """An answer with its data left as bytes."""
 
-    data: msgspec.Raw | None = None
+    data: msgspec.Raw = msgspec.Raw(b"null")
     errors: list[dict[str, Any]] | None = None
     extensions: dict[str, Any] | None = None
 
     def get(self, name: str) -> Any:
         """Return a part of the answer, as gql asks for it."""
-        return getattr(self, name)
+        part = getattr(self, name, None)
+        return None if isinstance(part, msgspec.Raw) and bytes(part) == b"null" else part
 
     def __contains__(self, name: str) -> bool:
-        return getattr(self, name, None) is not None
+        return self.get(name) is not None
 
 
 @dataclass
@@ -233,3 +234,6 @@ def _silence() -> None:
     """Switch off the loggers that would write variables and answers: they hold what must not be logged."""
     for name in ("gql.transport.aiohttp", "gql.client"):
         logging.getLogger(name).disabled = True
+    stamina_logger = logging.getLogger("stamina")
+    if not stamina_logger.handlers:  # Without a handler Python would print each retry.
+        stamina_logger.addHandler(logging.NullHandler())
