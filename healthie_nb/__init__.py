@@ -9,6 +9,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+# At once: imported later by any other module, the module of this name would take the function's place here.
+from healthie_nb.visits import visits as visits
+
 if TYPE_CHECKING:
     from healthie_nb import charts as charts
     from healthie_nb import explore as explore
@@ -17,13 +20,13 @@ if TYPE_CHECKING:
     from healthie_nb import retention as retention
     from healthie_nb import roles as roles
     from healthie_nb import stats as stats
+    from healthie_nb import tables as tables
     from healthie_nb.practice import Practice as Practice
     from healthie_nb.practice import connect as connect
     from healthie_nb.query import HealthieError as HealthieError
-    from healthie_nb.visits import visits as visits
 
-_NAMES = {"Practice": "practice", "connect": "practice", "HealthieError": "query", "visits": "visits"}
-_MODULES = {"charts", "explore", "privacy", "query", "retention", "roles", "stats"}
+_NAMES = {"Practice": "practice", "connect": "practice", "HealthieError": "query"}
+_MODULES = {"charts", "explore", "privacy", "query", "retention", "roles", "stats", "tables"}
 __all__ = [
     "HealthieError",
     "Practice",
@@ -35,6 +38,7 @@ __all__ = [
     "retention",
     "roles",
     "stats",
+    "tables",
     "visits",
 ]
 
