@@ -20,8 +20,12 @@ RETURNED: Final = "Share of new clients who came back, by time since their first
 SETTLING: Final = "Hatched: part of the cohort has not had that long yet"
 FEW: Final = "* under 30 clients"
 
-_CELL: Final = "border-bottom:1px solid rgba(128,128,128,.3);padding:3px 8px;text-align:right;white-space:nowrap;"
-_HATCH: Final = "background:repeating-linear-gradient(135deg,rgba(128,128,128,.25) 0 1px,transparent 1px 6px);"
+_TABLE: Final = (
+    "border-collapse:collapse;border-color:rgba(128,128,128,.3);text-align:right;white-space:nowrap;"
+    "font-variant-numeric:tabular-nums;line-height:1.3;color:inherit"
+)
+_CAPTION: Final = "caption-side:top;text-align:left;color:inherit;padding-bottom:6px"
+_HATCH: Final = "background:repeating-linear-gradient(135deg,rgba(128,128,128,.25) 0 1px,transparent 1px 6px)"
 
 
 @dataclass(frozen=True)
@@ -44,20 +48,20 @@ class Table:
         return "\n".join((self.title, *self.notes, *aligned))
 
     def _repr_html_(self) -> str:
-        head = "".join(f'<th scope="col" style="{_CELL}">{html.escape(name)}</th>' for name in self.rows.columns)
+        """Style stands on the table, not in its cells: a notebook keeps every byte."""
+        head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in self.rows.columns)
         body = "".join(f"<tr>{self._html_cells(i, row)}</tr>" for i, row in enumerate(self.rows.rows()))
         notes = "".join(f"<br>{html.escape(note)}" for note in self.notes)
         return (
-            '<div style="overflow-x:auto"><table style="border-collapse:collapse;font-variant-numeric:tabular-nums">'
-            '<caption style="text-align:left;caption-side:top;color:inherit;padding-bottom:6px">'
-            f"<b>{html.escape(self.title)}</b>{notes}</caption>"
+            f'<div style="overflow-x:auto"><table rules="rows" cellpadding="4" style="{_TABLE}">'
+            f'<caption style="{_CAPTION}"><b>{html.escape(self.title)}</b>{notes}</caption>'
             f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
         )
 
     def _html_cells(self, i: int, row: Sequence[str]) -> str:
-        first = f'<th scope="row" style="{_CELL}">{html.escape(row[0])}</th>'
-        rest = ((_HATCH if (i, j) in self.hatched else "", cell) for j, cell in enumerate(row[1:], start=1))
-        return first + "".join(f'<td style="{_CELL}{style}">{_marked_up(cell)}</td>' for style, cell in rest)
+        rest = ((f' style="{_HATCH}"' if (i, j) in self.hatched else "", cell) for j, cell in enumerate(row))
+        cells = [f"<td{style}>{_marked_up(cell)}</td>" for style, cell in rest]
+        return "".join([f'<th scope="row">{html.escape(row[0])}</th>', *cells[1:]])
 
 
 def cohorts(table: pl.DataFrame, *, every: Every, synthetic: bool) -> Table:
@@ -147,4 +151,4 @@ def _plain(cell: str) -> str:
 
 def _marked_up(cell: str) -> str:
     main, has_more, small = map(html.escape, cell.partition("\n"))
-    return f'{main}<br><small style="opacity:.75">{small}</small>' if has_more else main
+    return f"{main}<br><small>{small}</small>" if has_more else main

@@ -1,0 +1,43 @@
+"""Run the notebooks on the demo practice and keep what they show: `python tests/stored.py`, after a change on purpose.
+
+A kept notebook has outputs and counts and nothing else of its run: no widget state, no times, no widget views, which
+nobody can show without their state. So who opens it sees the explorer's picture until it is run.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+SETTINGS = ("HEALTHIE_API_KEY", "HEALTHIE_API_URL", "HEALTHIE_ZONE", "HEALTHIE_API_VERSION")
+WIDGET = "application/vnd.jupyter.widget-view+json"
+KEPT = {"kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}}
+KEPT["language_info"] = {"name": "python"}
+
+
+def main() -> None:
+    for name in SETTINGS:
+        os.environ.pop(name, None)
+    for path in sorted(NOTEBOOKS.glob("*.ipynb")):
+        notebook = nbformat.read(path, as_version=4)
+        NotebookClient(notebook, timeout=180, resources={"metadata": {"path": str(path.parent)}}).execute()
+        nbformat.write(clean(notebook), path)
+        sys.stdout.write(f"{path.name}: {path.stat().st_size / 1000:.0f} kB\n")
+
+
+def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    notebook.metadata = nbformat.from_dict(KEPT)
+    for cell in notebook.cells:
+        cell.metadata = nbformat.from_dict({key: value for key, value in cell.metadata.items() if key == "tags"})
+        for output in cell.get("outputs", []):
+            output.get("data", {}).pop(WIDGET, None)
+    return notebook
+
+
+if __name__ == "__main__":
+    main()
