@@ -88,7 +88,7 @@ def below_graphql(error: TransportError, trace: Trace, host: str) -> ApiError:
         case TimeoutError():
             return PassingError("no answer in time")
         case None if trace.status:
-            return PassingError("an answer that is not GraphQL (a web page, or cut off)")
+            return PassingError("an answer that is not GraphQL (a web page, empty, or cut off)")
         case _:
             return PassingError("the connection broke")
     return ConnectionFailedError(f"{host}: {advice}")

@@ -19,6 +19,7 @@ import msgspec
 
 from healthie_nb.failures import ApiError, TooComplexError
 from healthie_nb.frame import frame, page
+from healthie_nb.session import RETRY_FOR_S
 from healthie_nb.windows import Window
 
 if TYPE_CHECKING:
@@ -186,12 +187,10 @@ class Puller:
             before = rows if complete else None
         return Part(rows, None, chain.null_items, is_settled=False)
 
-    async def one(self) -> pl.DataFrame:
+    async def one(self, *, retry_for_s: float = RETRY_FOR_S) -> pl.DataFrame:
         """Pull a query without pages: an object is one row, a list is many."""
-        data = msgspec.json.decode(
-            await self._session.ask(self._query.operation, self._variables), type=dict[str, msgspec.Raw]
-        )
-        text = bytes(data[self._query.key]).strip()
+        answer = await self._session.ask(self._query.operation, self._variables, retry_for_s=retry_for_s)
+        text = bytes(msgspec.json.decode(answer, type=dict[str, msgspec.Raw])[self._query.key]).strip()
         rows, _ = page(
             b"[]" if text == b"null" else text if text.startswith(b"[") else b"[" + text + b"]", self._query.fields
         )

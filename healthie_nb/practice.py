@@ -18,7 +18,7 @@ from healthie_nb.frame import INSTANT, schema
 from healthie_nb.pace import Pace
 from healthie_nb.pages import Puller
 from healthie_nb.refresh import Refresh, up_to_date
-from healthie_nb.session import Session, run
+from healthie_nb.session import RETRY_FOR_S, Session, run
 from healthie_nb.store import (
     DELETED,
     WHOLE,
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from healthie_nb.settings import Settings
 
 MAX_AGE = timedelta(days=1)
+CONNECT_FOR_S = 15.0  # a person waits for it
 EARLIEST = date(2000, 1, 1)  # before Healthie was; for queries whose dates may be left out
 
 
@@ -243,10 +244,12 @@ class Practice:
                 stacklevel=4,
             )
 
-    def _ask(self, query: str | Path, variables: Mapping[str, Any]) -> pl.DataFrame:
+    def _ask(
+        self, query: str | Path, variables: Mapping[str, Any], *, retry_for_s: float = RETRY_FOR_S
+    ) -> pl.DataFrame:
         async def main() -> pl.DataFrame:
             async with self._session() as session:
-                return await Puller(session, queries.read(query), variables).one()
+                return await Puller(session, queries.read(query), variables).one(retry_for_s=retry_for_s)
 
         return run(main)
 
@@ -259,7 +262,7 @@ class Practice:
 
     def _owner(self) -> dict[str, Any]:
         """Ask whose key it is: one request that also proves the key and the version."""
-        owner = self._ask("current_user", {})
+        owner = self._ask("current_user", {}, retry_for_s=CONNECT_FOR_S)
         if owner.is_empty() or owner.item(0, "id") is None:
             raise AuthenticationError(f"{self._settings.host} does not know the key's owner; check HEALTHIE_API_KEY")
         return owner.row(0, named=True)
@@ -271,8 +274,8 @@ class Practice:
         self._sunset, latest = str(warning.get("sunset_date", "a day not told")), warning.get("latest_version")
         if not self._settings.is_synthetic:
             warnings.warn(
-                f"Healthie stops serving API version {self._settings.version} on {self._sunset}; set HEALTHIE_API_VERSION"
-                f"{f' to {latest}' if latest else ' to a later one'} before then",
+                f"Healthie stops serving API version {self._settings.version} on {self._sunset}; "
+                f"set HEALTHIE_API_VERSION to {latest or 'a later one'} before then",
                 VersionWarning,
                 stacklevel=2,
             )

@@ -128,7 +128,9 @@ class Session:
                     self.counts.retried += attempt.num > 1
                     return await self._until_admitted(request)
         except PassingError as error:
-            message = f"{self.settings.host}: {error}, again and again for {retry_for_s:.0f} s; try later"
+            message = (
+                f"{self.settings.host}: {error}, again and again for {retry_for_s:.0f} s; try later, or check the URL"
+            )
         raise UnavailableError(message)
 
     async def _until_admitted(self, request: _Request) -> bytes:

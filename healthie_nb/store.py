@@ -1,7 +1,7 @@
 """What was loaded, kept: encrypted Parquet parts and a manifest of what they cover. Passive: it asks nobody.
 
-Wraps polars' Parquet encryption, which polars marks as unstable: every use of it is in this file. A part is bound to its
-name by an additional-authenticated-data prefix, so that two parts cannot be swapped. Parts and manifest appear whole or
+Wraps polars' Parquet encryption, which polars marks as unstable: every use of it is in this file. A part is bound to
+its name by an additional-authenticated-data prefix, so that two parts cannot be swapped. Parts and manifest appear whole or
 not at all; a part that cannot be read is dropped, to be asked for again, never guessed at.
 """
 
@@ -251,6 +251,7 @@ class Folder:
 
     def lock(self) -> contextlib.AbstractContextManager[object]:
         """Return the lock of this data set."""
+        os.close(os.open(self._path / "lock", os.O_CREAT | os.O_RDWR, 0o600))
         return FileLock(self._path / "lock", mode=0o600)
 
     def clear(self) -> None:
@@ -348,8 +349,11 @@ def cache_key(settings: Settings) -> bytes | None:
 
 
 def make_private(path: Path) -> None:
-    """Make a folder that only its owner can enter, whatever the umask."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Make a folder, and those above it that are missing, that only its owner can enter, whatever the umask."""
+    if path.is_dir():
+        return
+    make_private(path.parent)
+    path.mkdir(mode=0o700, exist_ok=True)
     path.chmod(0o700)
 
 

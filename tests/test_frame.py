@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import polars as pl
 import pytest
 
 from healthie_nb import frame, query
 from healthie_nb.frame import FrameError
 from healthie_nb.query import Field
+
+if TYPE_CHECKING:
+    import polars as pl
 
 ROWS = (
     Field("id", "ID", is_list=False, is_phi=False),

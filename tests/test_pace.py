@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
-import pathlib
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 
 from healthie_nb.pace import Pace
+
+if TYPE_CHECKING:
+    import pathlib
 
 
 class Clock:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import pathlib
+from typing import TYPE_CHECKING
 
 import pytest
 
 from healthie_nb import settings
 from healthie_nb.settings import SettingsError, from_environment
 from healthie_nb.zones import RAILS, iana
+
+if TYPE_CHECKING:
+    import pathlib
 
 KEY = "gh_live_s3cret"
 

@@ -1,0 +1,116 @@
+"""A demo practice over real HTTP, and practices that keep their rows in a folder of the test."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import stamina
+
+from healthie_nb.demo import Served, World, serving
+from healthie_nb.demo import Settings as Behaviour
+from healthie_nb.practice import Practice
+from healthie_nb.settings import Settings
+
+if TYPE_CHECKING:
+    import pathlib
+    from collections.abc import Callable, Iterator
+
+NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    def __init__(self, now: datetime = NOW) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def pass_(self, **time: float) -> None:
+        """Let time pass."""
+        self.now += timedelta(**time)
+
+
+@pytest.fixture(scope="session")
+def small_world() -> World:
+    """Return a clinic of 400 clients; nobody may edit it."""
+    return World(clients=400)
+
+
+@pytest.fixture(scope="session")
+def served(small_world: World) -> Iterator[Served]:
+    """Serve the small clinic without a limit, for tests that only read."""
+    with serving(small_world, Behaviour(rate=None)) as running:
+        yield running
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Return a clock at noon of the day after the demo's last."""
+    return Clock()
+
+
+@pytest.fixture
+def practice_at(tmp_path: pathlib.Path, clock: Clock) -> Callable[..., Practice]:
+    """Return what connects to a served clinic with a store below the test's folder."""
+
+    def connected(served: Served, **settings: Any) -> Practice:
+        known = {"cache_dir": tmp_path / "cache", "data_dir": tmp_path / "data", "max_rps": 250.0, **settings}
+        return Practice(Settings(url=served.url, key=served.key, **known), clock=clock)
+
+    return connected
+
+
+@pytest.fixture
+def practice(served: Served, practice_at: Callable[..., Practice]) -> Practice:
+    """Return the small clinic, connected."""
+    return practice_at(served)
+
+
+@pytest.fixture
+def without_waiting() -> Iterator[None]:
+    """Retry at once, and often."""
+    with stamina.set_testing(True, attempts=200):
+        yield
+
+
+@contextlib.contextmanager
+def answering(*answers: tuple[int, dict[str, str], bytes]) -> Iterator[tuple[str, list[dict[str, str]]]]:
+    """Serve these answers (status, headers, body) one after the other, the last one for ever; note what was asked."""
+    asked: list[dict[str, str]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            asked.append(dict(self.headers))
+            status, headers, body = answers[min(len(asked), len(answers)) - 1]
+            self.send_response(status)
+            for name, value in {
+                "Content-Type": "application/json",
+                "Content-Length": str(len(body)),
+                **headers,
+            }.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/graphql", asked
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
