@@ -1,5 +1,6 @@
 """The control endpoint: what tests tell a running practice to do, and what they may ask it."""
 
+import os
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -61,12 +62,8 @@ def _value(name: str, value: Any) -> Any:
 
 def _status(application: "Application") -> dict[str, Any]:
     world = application.practice.world
-    return {
-        "seed": world.seed,
-        "clients": world.client_count,
-        "as_of": world.as_of.isoformat(),
-        "now": world.now.isoformat(),
-    }
+    which = {"seed": world.seed, "clients": world.client_count, "as_of": world.as_of.isoformat()}
+    return which | {"now": world.now.isoformat(), "process": os.getpid()}
 
 
 def _settings(application: "Application", **changes: Any) -> dict[str, Any]:

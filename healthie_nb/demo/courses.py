@@ -5,12 +5,11 @@ from datetime import timedelta
 import polars as pl
 
 from healthie_nb.demo.draws import Draws
-from healthie_nb.demo.moments import days, instant, open_day, workday
+from healthie_nb.demo.moments import instant, open_day, workday
 from healthie_nb.demo.people import provider_on
 from healthie_nb.demo.truth import (
     ADMIN,
     DISCOVERY,
-    FIRST_DAY,
     FOLLOW_UP,
     INTAKE,
     LAST_DAY,
@@ -45,18 +44,10 @@ def planned(draws: Draws, clients: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def first_day(draws: Draws) -> pl.Expr:
-    """Date of the first visit of a client's course, or the first here of one who came from an earlier system."""
-    who = pl.col("client")
-    wait = draws.integer("wait", who, low=3, high=24) + pl.when("has_discovery").then(9).otherwise(0)
-    migrated = days(FIRST_DAY, draws.integer("first here", who, low=2, high=15))
-    return workday(pl.when("is_migrated").then(migrated).otherwise(pl.col("created_day") + pl.duration(days=wait)))
-
-
 def _courses(draws: Draws, clients: pl.DataFrame) -> pl.DataFrame:
     return (
         clients.filter("has_course")
-        .select("client", "created_at", "first_provider_id", "track", "cadence", "is_migrated", start=first_day(draws))
+        .select("client", "created_at", "first_provider_id", "track", "cadence", "is_migrated", start="first_day")
         .with_columns(position=_positions())
         .explode("position", empty_as_null=False)
         .with_columns(gap=_gap(draws))
@@ -159,19 +150,23 @@ def _ended_at(draws: Draws) -> pl.Expr:
 
 def _discovery(draws: Draws, clients: pl.DataFrame) -> pl.DataFrame:
     wait = draws.integer("discovery wait", pl.col("client"), low=3, high=9)
-    return clients.filter("has_discovery").select(
-        (pl.col("client").cast(pl.UInt64) * 4096 + 4000).alias("key"),
-        "client",
-        "first_provider_id",
-        "created_at",
-        type_id=pl.lit(DISCOVERY),
-        day=open_day(workday(pl.col("created_day") + pl.duration(days=wait))),
+    return (
+        clients.filter("has_discovery")
+        .select(
+            (pl.col("client").cast(pl.UInt64) * 4096 + 4000).alias("key"),
+            "client",
+            "first_provider_id",
+            "created_at",
+            type_id=pl.lit(DISCOVERY),
+            day=workday(pl.col("created_day") + pl.duration(days=wait)),
+        )
+        .with_columns(day=open_day(pl.col("day")))
     )
 
 
 def _admin(draws: Draws, clients: pl.DataFrame) -> pl.DataFrame:
     who = pl.col("client")
-    booked = first_day(draws) + pl.duration(days=draws.integer("admin day", who, low=1, high=40))
+    booked = pl.col("first_day") + pl.duration(days=draws.integer("admin day", who, low=1, high=40))
     return (
         clients.filter("has_course")
         .filter(draws.chance("admin", who, of=ADMIN_SHARE))
@@ -181,6 +176,7 @@ def _admin(draws: Draws, clients: pl.DataFrame) -> pl.DataFrame:
             "first_provider_id",
             instant(booked, draws.integer("admin minute", who, low=540, high=1000)).alias("created_at"),
             type_id=pl.lit(ADMIN),
-            day=open_day(workday(booked + pl.duration(days=3))),
+            day=workday(booked + pl.duration(days=3)),
         )
+        .with_columns(day=open_day(pl.col("day")))
     )

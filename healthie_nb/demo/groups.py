@@ -4,7 +4,7 @@ from datetime import date, timedelta
 
 import polars as pl
 
-from healthie_nb.demo.courses import BOOKED_AHEAD_DAYS, first_day
+from healthie_nb.demo.courses import BOOKED_AHEAD_DAYS
 from healthie_nb.demo.draws import Draws
 from healthie_nb.demo.moments import instant, open_day
 from healthie_nb.demo.truth import FIRST_DAY, GROUP, GROUP_CANCELLED, GROUP_MISSED, LAST_DAY, drop_out_probability
@@ -103,7 +103,7 @@ def _status_at(draws: Draws) -> pl.Expr:
 def _members(draws: Draws, clients: pl.DataFrame) -> pl.DataFrame:
     """Clients who join a group some weeks after their first visit."""
     who = pl.col("client")
-    weeks = (first_day(draws) - pl.lit(FIRST_DAY)).dt.total_days() // 7 + draws.integer(
+    weeks = (pl.col("first_day") - pl.lit(FIRST_DAY)).dt.total_days() // 7 + draws.integer(
         "joins after", who, low=2, high=10
     )
     return (

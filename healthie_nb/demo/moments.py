@@ -9,6 +9,8 @@ from healthie_nb.demo.truth import ZONE
 
 UTC_INSTANT = pl.Datetime("us", "UTC")
 CLOSED_SHIFT_DAYS = 9
+_CLOSED = [101, *range(1224, 1232)]
+"""Month and day in one number."""
 
 
 def instant(day: pl.Expr, minute: pl.Expr) -> pl.Expr:
@@ -42,12 +44,10 @@ def days(start: date, count: pl.Expr) -> pl.Expr:
 
 def workday(day: pl.Expr) -> pl.Expr:
     """Return the day itself, or the Monday after its weekend."""
-    late = (day.dt.weekday() - 5).clip(0, 2)
-    return day + pl.duration(days=pl.when(late == 0).then(0).otherwise(3 - late))
+    return day + pl.duration(days=day.dt.weekday().cast(pl.Int64).replace_strict({6: 2, 7: 1}, default=0))
 
 
 def open_day(day: pl.Expr) -> pl.Expr:
     """Return a working day on which the practice is open: it closes from December 24 to New Year's Day."""
-    closed = ((day.dt.month() == 12) & (day.dt.day() >= 24)) | ((day.dt.month() == 1) & (day.dt.day() == 1))  # noqa: PLR2004
-    shifted = day + pl.duration(days=pl.when(closed).then(CLOSED_SHIFT_DAYS).otherwise(0))
-    return workday(shifted)
+    closed = (day.dt.month().cast(pl.Int64) * 100 + day.dt.day()).is_in(_CLOSED)
+    return workday(day + pl.duration(days=closed.cast(pl.Int64) * CLOSED_SHIFT_DAYS))

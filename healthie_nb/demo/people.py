@@ -6,14 +6,14 @@ from itertools import accumulate
 import polars as pl
 
 from healthie_nb.demo.draws import Draws
-from healthie_nb.demo.moments import days, instant
+from healthie_nb.demo.moments import days, instant, workday
 from healthie_nb.demo.truth import BOOKS_DISCOVERY, BOOKS_INTAKE, FIRST_DAY, LAST_DAY, PROVIDERS, SEASON
 
 MIGRATED = 0.05
 """Share of clients who came from an earlier system: signed up before the first day, no first visit on record."""
 TEST_CLIENTS = 4
 FIRST_CLIENT_ID = 9_700
-MERGED = 0.006
+MERGED = 0.01
 
 _FIRST_NAMES = (
     "Ada", "Basil", "Cleo", "Desmond", "Elif", "Fern", "Gustav", "Hana", "Ivo", "Junia", "Kofi", "Lena", "Milo",
@@ -38,6 +38,7 @@ def clients(draws: Draws, count: int) -> pl.DataFrame:
         .sort("created_at", "draw")
         .with_row_index("client")
         .with_columns(_care(draws) + _identity(draws))
+        .with_columns(first_day=_first_day(draws))
         .with_columns(_merges(draws))
     )
 
@@ -94,6 +95,14 @@ def _identity(draws: Draws) -> list[pl.Expr]:
             "quick_notes"
         ),
     ]
+
+
+def _first_day(draws: Draws) -> pl.Expr:
+    """Date of the first visit of a client's course, or the first here of one who came from an earlier system."""
+    who = pl.col("client")
+    wait = draws.integer("wait", who, low=3, high=24) + pl.when("has_discovery").then(9).otherwise(0)
+    migrated = days(FIRST_DAY, draws.integer("first here", who, low=2, high=15))
+    return workday(pl.when("is_migrated").then(migrated).otherwise(pl.col("created_day") + pl.duration(days=wait)))
 
 
 def _merges(draws: Draws) -> list[pl.Expr]:

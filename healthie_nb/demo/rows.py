@@ -155,9 +155,10 @@ def _their_appointments(world: World, frame: pl.DataFrame, wanted: Wanted) -> li
     return [listed[one] for one in frame["id"]]
 
 
-def _signings(_: World, frame: pl.DataFrame, __: Wanted) -> list[list[Row]]:
+def _signings(world: World, frame: pl.DataFrame, wanted: Wanted) -> list[list[Row]]:
     times = frame.select("id", "filler_id", at=iso(pl.col("signed_at"))).rows()
-    return [[] if at is None else [{"id": id_, "created_at": at, "user": {"id": who}}] for id_, who, at in times]
+    who = by_ids(world, "providers", frame["filler_id"].to_list(), wanted.get("user", {}))
+    return [[] if at is None else [{"id": id_, "created_at": at, "user": who.get(one)}] for id_, one, at in times]
 
 
 def _answers(_: World, frame: pl.DataFrame, __: Wanted) -> list[list[Row]]:
@@ -174,8 +175,9 @@ def _answers(_: World, frame: pl.DataFrame, __: Wanted) -> list[list[Row]]:
     ]
 
 
-def _locked_by(_: World, frame: pl.DataFrame, __: Wanted) -> list[Row | None]:
-    return [None if at is None else {"id": who} for at, who in frame.select("locked_at", "filler_id").rows()]
+def _locked_by(world: World, frame: pl.DataFrame, wanted: Wanted) -> list[Row | None]:
+    who = by_ids(world, "providers", frame["filler_id"].to_list(), wanted)
+    return [None if at is None else who.get(one) for at, one in frame.select("locked_at", "filler_id").rows()]
 
 
 def _recurring_form(_: World, frame: pl.DataFrame, __: Wanted) -> list[Row | None]:

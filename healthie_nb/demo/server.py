@@ -63,7 +63,8 @@ class Application:
             await _reply(send, Reply(421, b"This server answers on loopback only.", "text/plain"))
             return
         body = await _body(receive)
-        self.last_used = time.monotonic()
+        if headers.get("authorization") == f"Basic {self.practice.settings.key}":
+            self.last_used = time.monotonic()
         route = (scope["method"], scope["path"])
         if route == ("POST", "/graphql"):
             await self._graphql(scope, receive, send, headers, body)
