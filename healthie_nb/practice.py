@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import warnings
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -13,20 +12,23 @@ import polars as pl
 
 from healthie_nb import query as queries
 from healthie_nb import settings as configuration
-from healthie_nb.failures import AuthenticationError
+from healthie_nb.access import note
+from healthie_nb.cabinet import Cabinet
+from healthie_nb.connection import Connection
 from healthie_nb.frame import INSTANT, schema
-from healthie_nb.pace import Pace
+from healthie_nb.ledger import QUERY as LEDGERED
+from healthie_nb.ledger import Ledger
 from healthie_nb.pages import Puller
+from healthie_nb.progress import shown
+from healthie_nb.query import Query
 from healthie_nb.refresh import Refresh, up_to_date
-from healthie_nb.session import RETRY_FOR_S, Session, run
+from healthie_nb.session import run
 from healthie_nb.store import (
     DELETED,
     WHOLE,
     WINDOW,
     DamagedPartError,
-    Folder,
     Manifest,
-    Memory,
     Store,
     StoreError,
     cache_key,
@@ -36,23 +38,18 @@ from healthie_nb.windows import Window, between
 from healthie_nb.zones import iana
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from healthie_nb.query import Query
     from healthie_nb.settings import Settings
 
 MAX_AGE = timedelta(days=1)
-CONNECT_FOR_S = 15.0  # a person waits for it
 EARLIEST = date(2000, 1, 1)  # before Healthie was; for queries whose dates may be left out
 
 
 class IncompleteWarning(UserWarning):
     """Some rows changed all the while they were pulled; they are asked for again next time."""
-
-
-class VersionWarning(UserWarning):
-    """The API announced that it will stop serving this version."""
 
 
 def connect(*, demo: bool | None = None, allow_host: str | None = None) -> Practice:
@@ -115,24 +112,31 @@ class Practice:
     """The organisation behind a key, as the key's owner sees it. Made by `connect()`."""
 
     def __init__(self, settings: Settings, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._settings, self._clock = settings, clock
-        self._sunset: str | None = None
-        owner = self._owner()
+        self._connection, self._settings, self._clock = Connection(settings), settings, clock
+        owner = self._connection.owner
         self.name: str = owner["organization_name"] or "Unnamed organisation"
         self.zone = iana(settings.zone or owner["timezone"] or "Etc/UTC")
         self.version = settings.version
         self.is_synthetic = settings.is_synthetic
         host = "demo" if self.is_synthetic else settings.host
-        self._identity = (host, owner["organization_id"], owner["id"], settings.version)
+        identity = (host, owner["organization_id"], owner["id"], settings.version)
         self._key = cache_key(settings)
-        self._memory: dict[str, Store] = {}
+        self._cabinet = Cabinet(settings.cache_dir, self._key, practice=self.name, identity=identity)
+        self._ledger_folder = settings.data_dir / "ledger" / readable_name(self.name, host, *identity[1:3])
 
     def __repr__(self) -> str:
         """Say which practice, version, zone and store; never the key, never a port."""
         source = "synthetic data" if self.is_synthetic else self._settings.host
-        until = f" (served until {self._sunset})" if self._sunset else ""
+        until = f" (served until {self._connection.sunset})" if self._connection.sunset else ""
         kept = "encrypted on this machine" if self._key else "in memory only"
         return f"{self.name}: {source}\nAPI version {self.version}{until}, zone {self.zone}, rows kept {kept}"
+
+    @property
+    def ledger(self) -> Ledger:
+        """What was seen of form requests, pull by pull."""
+        if self._key is None:
+            raise StoreError("there is no key to keep a ledger with; set HEALTHIE_CACHE_KEY to 64 hex digits")
+        return Ledger(self._ledger_folder, self._key)
 
     def load(
         self,
@@ -173,7 +177,7 @@ class Practice:
         """
         question = self._question(query, variables)
         if question is None:
-            return self._ask(query, variables)
+            return self._connection.ask(queries.read(query), variables)
         while True:
             manifest = self._ready(question, max_age=max_age, offline=offline)
             try:
@@ -189,8 +193,17 @@ class Practice:
         """Return what `load` would, as a LazyFrame on the stored parts."""
         question = self._question(query, variables)
         if question is None:
-            return self._ask(query, variables).lazy()
+            return self._connection.ask(queries.read(query), variables).lazy()
         return question.rows(self._ready(question, max_age=max_age, offline=offline), deleted=False)
+
+    def stored(self) -> pl.DataFrame:
+        """Return what is kept on this machine: query, rows, from, to, loaded_at, verified_at, bytes."""
+        return self._cabinet.stored()
+
+    def forget(self, query: str) -> None:
+        """Remove what is kept of a query. The ledger stays. Raises StoreError if nothing is."""
+        rows = self._cabinet.forget(query)
+        note(self._settings.data_dir, at=self._clock(), action="forget", query=query, rows=rows)
 
     # -- one question's way ------------------------------------------------------------------------------------------
 
@@ -203,22 +216,25 @@ class Practice:
         start, end = variables.get("start", EARLIEST), variables.get("end", today)
         window = between(start, end, zone=self.zone) if asked.window else None
         others = {name: value for name, value in variables.items() if not window or name not in queries.WINDOW}
-        return _Question(asked, others, window, self._store(asked, others))
+        return _Question(asked, others, window, self._cabinet.store(asked, others))
 
     def _ready(self, question: _Question, *, max_age: timedelta, offline: bool) -> Manifest:
         """Bring the store up to date for this question, unless it is, or must not."""
         manifest = question.store.manifest
+        source = "store"
         if offline:
             if not question.is_covered(manifest):
                 raise StoreError(
                     f"offline, and not all of {question.query.name} is stored for this; see practice.stored()"
                 )
-            return manifest
-        if not self._is_ready(question, max_age):
+        elif not self._is_ready(question, max_age):
             with question.store.lock():  # Another notebook may pull it while this one waits here.
                 if not self._is_ready(question, max_age):
                     self._refresh(question, is_stale=self._is_stale(question.store.manifest, max_age))
-        return question.store.manifest
+                    source = "api"
+        manifest = question.store.manifest
+        self._log(question, manifest.rows, source=source)
+        return manifest
 
     def _is_ready(self, question: _Question, max_age: timedelta) -> bool:
         manifest = question.store.manifest
@@ -229,65 +245,37 @@ class Practice:
         return manifest.loaded_at is None or not timedelta(0) <= self._clock() - manifest.loaded_at <= max_age
 
     def _refresh(self, question: _Question, *, is_stale: bool) -> None:
+        """Pull, or bring up to date; what the ledger keeps is added to it before anyone can lose it."""
+        query = question.query
+
         async def main() -> Refresh:
-            async with self._session() as session:
-                refresh = Refresh(
-                    Puller(session, question.query, question.variables), question.store, question.query, self._clock()
-                )
+            async with self._connection.session() as session:
+                puller = Puller(session, query, question.variables, took=progress.take)
+                refresh = Refresh(puller, question.store, query, self._clock())
                 await up_to_date(refresh, question.window, is_stale=is_stale)
                 return refresh
 
-        if unsettled := run(main).unsettled:
-            warnings.warn(
-                f"{question.query.name}: {', '.join(unsettled)} did not hold still while pulled",
-                IncompleteWarning,
-                stacklevel=4,
-            )
+        with shown(query.name) as progress:
+            unsettled = run(main).unsettled
+        if query.name == LEDGERED and self._key:
+            requests = question.store.read(question.store.manifest.of(WHOLE))
+            self.ledger.record(requests, seen_at=self._clock())
+        if unsettled:
+            message = f"{query.name}: {', '.join(unsettled)} did not hold still while pulled"
+            warnings.warn(message, IncompleteWarning, stacklevel=4)
 
-    def _ask(
-        self, query: str | Path, variables: Mapping[str, Any], *, retry_for_s: float = RETRY_FOR_S
-    ) -> pl.DataFrame:
-        async def main() -> pl.DataFrame:
-            async with self._session() as session:
-                return await Puller(session, queries.read(query), variables).one(retry_for_s=retry_for_s)
-
-        return run(main)
-
-    @contextlib.asynccontextmanager
-    async def _session(self) -> AsyncIterator[Session]:
-        folder = self._settings.cache_dir
-        with Pace(folder, self._settings.key, ceiling=self._settings.max_rps) as pace:
-            async with Session(self._settings, pace, warned=self._note) as session:
-                yield session
-
-    def _owner(self) -> dict[str, Any]:
-        """Ask whose key it is: one request that also proves the key and the version."""
-        owner = self._ask("current_user", {}, retry_for_s=CONNECT_FOR_S)
-        if owner.is_empty() or owner.item(0, "id") is None:
-            raise AuthenticationError(f"{self._settings.host} does not know the key's owner; check HEALTHIE_API_KEY")
-        return owner.row(0, named=True)
-
-    def _note(self, warning: Mapping[str, Any]) -> None:
-        """Say once that this version will end: what, when, and what to set."""
-        if self._sunset is not None:
-            return
-        self._sunset, latest = str(warning.get("sunset_date", "a day not told")), warning.get("latest_version")
-        if not self._settings.is_synthetic:
-            warnings.warn(
-                f"Healthie stops serving API version {self._settings.version} on {self._sunset}; "
-                f"set HEALTHIE_API_VERSION to {latest or 'a later one'} before then",
-                VersionWarning,
-                stacklevel=2,
-            )
-
-    def _store(self, query: Query, variables: Mapping[str, Any]) -> Store:
-        texts = (query.operation.text, query.changed.text if query.changed else "")
-        practice = readable_name(self.name, self._identity)
-        name = readable_name(query.name, texts, sorted(variables.items()))
-        if self._key is None:
-            return self._memory.setdefault(name, Store(Memory(), query=query.name, practice=self.name))
-        return Store(
-            Folder(self._settings.cache_dir / "store" / practice / name, self._key),
-            query=query.name,
-            practice=self.name,
+    def _log(self, question: _Question, rows: int, *, source: str) -> None:
+        """Write into the access log what was loaded; no values of variables, for they may be about clients."""
+        window = question.window
+        span = {"from": window.start, "to": window.end} if window else {}
+        name, digest = question.query.name, question.query.hash
+        note(
+            self._settings.data_dir,
+            at=self._clock(),
+            action="load",
+            query=name,
+            hash=digest,
+            **span,
+            rows=rows,
+            source=source,
         )

@@ -1,8 +1,8 @@
 """What was loaded, kept: encrypted Parquet parts and a manifest of what they cover. Passive: it asks nobody.
 
 Wraps polars' Parquet encryption, which polars marks as unstable: every use of it is in this file. A part is bound to
-its name by an additional-authenticated-data prefix, so that two parts cannot be swapped. Parts and manifest appear whole or
-not at all; a part that cannot be read is dropped, to be asked for again, never guessed at.
+its name by an additional-authenticated-data prefix, so that two parts cannot be swapped. Parts and manifest appear
+whole or not at all; a part that cannot be read is dropped, to be asked for again, never guessed at.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class _Place(Protocol):
     def manifest(self) -> bytes | None: ...
     def put_manifest(self, text: bytes) -> None: ...
     def put(self, name: str, rows: pl.DataFrame) -> int: ...
-    def scan(self, part: StoredPart) -> pl.LazyFrame: ...
+    def scan(self, name: str) -> pl.LazyFrame: ...
     def remove(self, name: str) -> None: ...
     def lock(self) -> contextlib.AbstractContextManager[object]: ...
     def clear(self) -> None: ...
@@ -174,7 +174,7 @@ class Store:
 
     def scan(self, parts: Iterable[StoredPart]) -> pl.LazyFrame:
         """Return the rows of these parts, unread."""
-        return pl.concat([self._place.scan(part) for part in parts])
+        return pl.concat([self._place.scan(part.name) for part in parts])
 
     def read(self, parts: Sequence[StoredPart]) -> pl.DataFrame:
         """Return the rows of these parts. Raises as `collect` does."""
@@ -195,7 +195,7 @@ class Store:
         for part in parts:
             damaged = False
             try:
-                damaged = self._place.scan(part).collect().height != part.rows
+                damaged = self._place.scan(part.name).collect().height != part.rows
             except (pl.exceptions.PolarsError, OSError):
                 damaged = True
             if damaged:
@@ -240,10 +240,10 @@ class Folder:
             rows.write_parquet(path, compression="lz4", encryption=properties)
             return path.stat().st_size
 
-    def scan(self, part: StoredPart) -> pl.LazyFrame:
+    def scan(self, name: str) -> pl.LazyFrame:
         """Return a part, unread."""
-        properties = pl.ParquetDecryptionProperties(footer_key=self._key, aad_prefix=part.name.encode())
-        return pl.scan_parquet(self._path / f"{part.name}.parquet", decryption=properties, glob=False)
+        properties = pl.ParquetDecryptionProperties(footer_key=self._key, aad_prefix=name.encode())
+        return pl.scan_parquet(self._path / f"{name}.parquet", decryption=properties, glob=False)
 
     def remove(self, name: str) -> None:
         """Remove a part that nothing names any more."""
@@ -302,11 +302,11 @@ class Memory:
         self._frames[name] = rows
         return int(rows.estimated_size())
 
-    def scan(self, part: StoredPart) -> pl.LazyFrame:
+    def scan(self, name: str) -> pl.LazyFrame:
         """Return a frame, unread."""
-        if part.name not in self._frames:
-            raise FileNotFoundError(part.name)
-        return self._frames[part.name].lazy()
+        if name not in self._frames:
+            raise FileNotFoundError(name)
+        return self._frames[name].lazy()
 
     def remove(self, name: str) -> None:
         """Let a frame go."""

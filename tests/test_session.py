@@ -14,6 +14,7 @@ import pytest
 import stamina
 from conftest import answering
 
+from healthie_nb.connection import VersionWarning
 from healthie_nb.failures import (
     ApiError,
     AuthenticationError,
@@ -23,7 +24,7 @@ from healthie_nb.failures import (
     UnavailableError,
     VersionError,
 )
-from healthie_nb.practice import Practice, VersionWarning
+from healthie_nb.practice import Practice
 from healthie_nb.settings import Settings
 
 KEY = "gh_live_s3cret"

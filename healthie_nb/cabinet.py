@@ -1,0 +1,93 @@
+"""The stores of one practice: a folder for each question that was asked, by readable names."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from healthie_nb.frame import INSTANT
+from healthie_nb.store import WHOLE, WINDOW, Folder, Memory, Store, StoreError, readable_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from healthie_nb.query import Query
+
+STORED = {
+    "query": pl.String(),
+    "rows": pl.Int64(),
+    "from": INSTANT,
+    "to": INSTANT,
+    "loaded_at": INSTANT,
+    "verified_at": INSTANT,
+    "bytes": pl.Int64(),
+}
+
+
+class Cabinet:
+    """What a practice keeps: on disk where there is a key to encrypt it with, else in memory."""
+
+    def __init__(self, root: Path, key: bytes | None, *, practice: str, identity: tuple[object, ...]) -> None:
+        self.root = root / "store" / readable_name(practice, identity)
+        self._key, self._practice = key, practice
+        self._memory: dict[str, Store] = {}
+
+    def store(self, query: Query, variables: Mapping[str, Any]) -> Store:
+        """Return where the rows of a query, with these variables other than the window, are kept."""
+        texts = (query.operation.text, query.changed.text if query.changed else "")
+        name = readable_name(query.name, texts, sorted(variables.items()))
+        if self._key is None:
+            return self._memory.setdefault(name, Store(Memory(), query=query.name, practice=self._practice))
+        return Store(Folder(self.root / name, self._key), query=query.name, practice=self._practice)
+
+    def stored(self) -> pl.DataFrame:
+        """Return what is kept.
+
+        Rows: one per question. Columns: query String; rows Int64; from, to, loaded_at, verified_at Datetime UTC; bytes
+        Int64, on disk. from and to are the ends of what is covered, null where the query has no window.
+        """
+        found = []
+        for _, store in self._all():
+            manifest = store.manifest
+            spans = [part.window for part in manifest.of(WINDOW) if part.window]
+            found.append(
+                {
+                    "query": manifest.query,
+                    "rows": manifest.rows,
+                    "from": min((span.start for span in spans), default=None),
+                    "to": max((span.end for span in spans), default=None),
+                    "loaded_at": manifest.loaded_at,
+                    "verified_at": manifest.verified_at,
+                    "bytes": sum(part.size for part in manifest.of(WINDOW, WHOLE)),
+                }
+            )
+        return pl.DataFrame(found, schema=STORED).sort("query", "from", "bytes")
+
+    def forget(self, query: str) -> int:
+        """Remove what is kept of a query, whatever its variables; return how many rows went.
+
+        Raises
+        ------
+        StoreError
+            Nothing is kept of it; the message lists what is.
+        """
+        mine = [(folder, store) for folder, store in self._all() if store.manifest.query == query]
+        if not mine:
+            kept = ", ".join(sorted({store.manifest.query for _, store in self._all()})) or "nothing"
+            raise StoreError(f"nothing is stored of {query!r}; stored are: {kept}")
+        rows = 0
+        for folder, store in mine:
+            rows += store.manifest.rows
+            with store.lock():
+                store.forget()
+            if folder:
+                shutil.rmtree(folder, ignore_errors=True)
+        return rows
+
+    def _all(self) -> Iterator[tuple[Path | None, Store]]:
+        yield from ((None, store) for store in self._memory.values())
+        for path in sorted(self.root.glob("*/manifest.json")):
+            yield path.parent, Store(Folder(path.parent, self._key or b""), query="unreadable", practice=self._practice)

@@ -1,0 +1,116 @@
+"""The ledger only grows, outlives the cache, and never starts over."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+
+from healthie_nb.ledger import Ledger, LedgerError
+from healthie_nb.store import StoreError
+
+if TYPE_CHECKING:
+    import pathlib
+    from collections.abc import Callable
+
+    from conftest import Clock
+
+    from healthie_nb.demo import Served
+    from healthie_nb.practice import Practice
+
+KEY = bytes(32)
+DAY = datetime(2026, 7, 1, 12, tzinfo=UTC)
+
+
+def requests(*rows: tuple[str, str, bool]) -> pl.DataFrame:
+    found = [{"id": i, "status": s, "date_to_show": DAY, "filled_form_is_finished": f} for i, s, f in rows]
+    return pl.DataFrame(found).with_columns(pl.col("date_to_show").dt.cast_time_unit("us"))
+
+
+def test_only_what_changed_is_appended_and_counts_each_time(tmp_path: pathlib.Path) -> None:
+    ledger = Ledger(tmp_path, KEY)
+    ledger.record(requests(("1", "Open", False), ("2", "Open", False)), seen_at=DAY)
+    ledger.record(requests(("1", "Open", False), ("2", "Open", True)), seen_at=DAY.replace(day=2))
+    seen = ledger.seen()
+    assert seen.select("id", "is_finished").rows() == [("1", False), ("2", False), ("2", True)]
+    assert seen.get_column("seen_at").dt.day().to_list() == [1, 1, 2]
+    assert ledger.counts().select("status", "requests").rows() == [("Open", 2), ("Open", 2)]
+
+
+def test_what_cannot_be_read_stops_it_and_nothing_is_added(tmp_path: pathlib.Path) -> None:
+    Ledger(tmp_path, KEY).record(requests(("1", "Open", False)), seen_at=DAY)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(LedgerError, match="cannot be read, so nothing was added"):
+        Ledger(tmp_path, bytes(31) + b"1").record(requests(("1", "Open", True)), seen_at=DAY.replace(day=2))
+    (before[0]).write_bytes(before[0].read_bytes()[:-20])
+    with pytest.raises(LedgerError, match="bring the file back from a backup"):
+        Ledger(tmp_path, KEY).record(requests(("1", "Open", True)), seen_at=DAY.replace(day=2))
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_pull_of_form_requests_is_recorded_and_forget_leaves_it(practice: Practice, clock: Clock) -> None:
+    rows = practice.load("form_requests")
+    assert sorted(practice.ledger.seen().get_column("id")) == sorted(rows.get_column("id"))
+    practice.forget("form_requests")
+    clock.pass_(days=2)
+    practice.load("form_requests")
+    assert practice.ledger.seen().height == rows.height
+    assert practice.ledger.counts().get_column("seen_at").n_unique() == 2
+
+
+def test_what_is_kept_is_listed_and_forgotten(practice: Practice) -> None:
+    practice.load("appointments", start="2026-01-01", end="2026-01-31")
+    practice.load("clients")
+    kept = practice.stored()
+    assert kept.get_column("query").to_list() == ["appointments", "clients"]
+    assert kept.row(0, named=True)["from"] == datetime(2026, 1, 1, 5, tzinfo=UTC)
+    assert kept.row(0, named=True)["to"] == datetime(2026, 2, 1, 5, tzinfo=UTC)
+    assert kept.get_column("rows").to_list() == [
+        practice.load("appointments", start="2026-01-01", end="2026-01-31").height,
+        practice.load("clients").height,
+    ]
+    assert (kept.get_column("bytes") > 0).all()
+    practice.forget("clients")
+    assert practice.stored().get_column("query").to_list() == ["appointments"]
+    with pytest.raises(StoreError, match="nothing is stored of 'clients'; stored are: appointments"):
+        practice.forget("clients")
+
+
+def test_the_access_log_says_who_asked_for_what_without_values(
+    tmp_path: pathlib.Path, practice: Practice, served: Served
+) -> None:
+    types = practice.load("appointment_types").get_column("id").to_list()
+    practice.load("group_attendance", start="2026-01-01", end="2026-01-31", type_ids=types)
+    practice.load("group_attendance", start="2026-01-01", end="2026-01-31", type_ids=types)
+    path = tmp_path / "data" / "access.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [(line["query"], line["source"]) for line in lines] == [
+        ("appointment_types", "api"),
+        ("group_attendance", "api"),
+        ("group_attendance", "store"),
+    ]
+    assert lines[1]["from"].startswith("2026-01-01T05:00")
+    assert set(lines[1]) == {"at", "user", "action", "query", "hash", "from", "to", "rows", "source"}
+    assert path.stat().st_mode & 0o077 == 0
+    assert served.key not in path.read_text()
+    assert "type_ids" not in path.read_text()
+
+
+def test_without_a_key_rows_are_kept_in_memory_and_one_warning_says_so(
+    tmp_path: pathlib.Path, practice_at: Callable[..., Practice], served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("healthie_nb.settings.Settings.is_synthetic", property(lambda _self: False))
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
+    with pytest.warns(UserWarning, match="set HEALTHIE_CACHE_KEY to 64 hex digits|stops serving") as shown:
+        practice = practice_at(served)
+    assert sum("HEALTHIE_CACHE_KEY" in str(one.message) for one in shown) == 1
+    rows = practice.load("providers")
+    assert practice.load("providers").equals(rows)
+    assert practice.stored().get_column("query").to_list() == ["providers"]
+    assert "in memory only" in repr(practice)
+    assert not list((tmp_path / "cache").rglob("*.parquet"))
+    with pytest.raises(StoreError, match="no key to keep a ledger"):
+        practice.ledger  # noqa: B018
