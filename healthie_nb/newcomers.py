@@ -12,6 +12,8 @@ from healthie_nb.visits import MetricError, require
 CLINICAL: Final = ("intake", "follow-up", "group")
 CALLED_OFF: Final = ("cancelled", "late_cancelled", "rescheduled")
 EPOCH: Final = date(1970, 1, 1)
+Every = Literal["week", "month", "quarter"]
+Split = Literal["provider", "type", "modality", "source"]
 NewTo = Literal["practice", "provider"]
 KEYS: Final = {"practice": ["client_id"], "provider": ["client_id", "provider_id"]}
 SPLITS: Final = {
@@ -20,6 +22,8 @@ SPLITS: Final = {
     "modality": "modality",
     "source": "source_name",
 }
+
+_OFFSETS: Final = {"week": "1w", "month": "1mo", "quarter": "1q"}
 
 
 def day_number(day: str | date, *, name: str = "as_of") -> int:
@@ -54,6 +58,46 @@ def choice(given: str, allowed: Any, *, name: str) -> str:
     if given not in allowed:
         raise MetricError(f"{name} is {given!r}; allowed are {', '.join(map(repr, allowed))}.")
     return given
+
+
+def offset(every: str) -> str:
+    """Length of a calendar period, as polars writes it.
+
+    Raises
+    ------
+    MetricError for a period that is not allowed.
+    """
+    return _OFFSETS[choice(every, _OFFSETS, name="every")]
+
+
+def is_over(period: str, every: str, as_of: str | date) -> pl.Expr:
+    """Whether the whole period, known by its first day, lies up to and including `as_of`."""
+    return pl.col(period).dt.offset_by(offset(every)).to_physical() <= day_number(as_of) + 1
+
+
+def split_columns(split: str | None) -> list[str]:
+    """Name the column to split by, in a list; none without a split.
+
+    Raises
+    ------
+    MetricError for a split that is not allowed.
+    """
+    return [] if split is None else [SPLITS[choice(split, SPLITS, name="split")]]
+
+
+def with_source(firsts: pl.DataFrame, clients: pl.DataFrame | None, split: str | None) -> pl.DataFrame:
+    """Add the client's source when that is the split; it is the client's, not the visit's.
+
+    Raises
+    ------
+    MetricError when clients or their sources are missing.
+    """
+    if split != "source":
+        return firsts
+    if clients is None:
+        raise MetricError("split='source' is known per client: pass clients=practice.load('clients').")
+    require(clients, ["id", "source_name"], query="clients")
+    return firsts.join(clients.select("id", "source_name"), left_on="client_id", right_on="id", how="left")
 
 
 def clinical(visits: Any, as_of: str | date, *needs: str) -> nw.LazyFrame[Any]:

@@ -1,39 +1,51 @@
 """Who stays: cohorts, survival, funnel, states, flow, worklist, and one practice under several definitions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final
 
 import narwhals as nw
 import polars as pl
 
+from healthie_nb.care import flow, funnel, spells, states, survival, worklist
 from healthie_nb.engines import reduced
-from healthie_nb.newcomers import EPOCH, KEYS, SPLITS, NewTo, choice, day_number, known, occurred
+from healthie_nb.newcomers import (
+    KEYS,
+    SPLITS,
+    Every,
+    NewTo,
+    Split,
+    choice,
+    day_number,
+    is_over,
+    known,
+    occurred,
+    offset,
+    split_columns,
+    with_source,
+)
+from healthie_nb.returns import Cell, Counted, Measure, cells_of, passed, returns
 from healthie_nb.stats import FEW, wilson
-from healthie_nb.visits import MetricError, require
+from healthie_nb.visits import require
 
-Every = Literal["week", "month", "quarter"]
-Measure = Literal["brackets", "on", "on or after"]
-Counted = Literal["rolling", "calendar"]
-Split = Literal["provider", "type", "modality", "source"]
+__all__ = [
+    "Every",
+    "NewTo",
+    "Split",
+    "cohorts",
+    "definitions",
+    "flow",
+    "funnel",
+    "means",
+    "population",
+    "spells",
+    "states",
+    "survival",
+    "worklist",
+]
 
-TRUNCATED: Final = {"week": "1w", "month": "1mo", "quarter": "1q"}
-DAYS: Final = {
-    "week": 7,
-    "month": 30,
-    "quarter": 90,
-}  # of a rolling period: a month is 30 days, a quarter three of them
-
-
-@dataclass(frozen=True)
-class _Cell:
-    """A stretch since the first visit, both ends included: in days, or in calendar periods."""
-
-    period: int
-    label: str
-    first: int
-    last: int
+_OURS: Final = Cell(1, "days 31-90", 31, 90)
+_SECOND: Final = Cell(2, "days 1-90", 1, 90)
 
 
 def cohorts(
@@ -89,93 +101,180 @@ def cohorts(
     >>> cohorts(example(seen), as_of="2026-06-30").select("cohort", "eligible", "returned", "is_open").rows()
     [(datetime.date(2026, 1, 1), 2, 1, False), (datetime.date(2026, 5, 1), 0, 0, True)]
     """
-    choice(every, DAYS, name="every")
+    step = offset(every)
     keys = KEYS[choice(new_to, KEYS, name="new_to")]
-    cells = _cells(measure, counted, every, brackets, periods)
+    cells = cells_of(measure, counted, every, brackets, periods)
     unit = every if measure != "brackets" and counted == "calendar" else "day"
     new = (
-        _returns(visits, as_of, keys=keys, cells=cells, unit=unit, split_column=_split_column(split))
+        returns(visits, as_of, keys=keys, cells=cells, unit=unit, columns=split_columns(split))
         .pipe(known, clients, history_from)
-        .pipe(_with_source, clients, split)
-        .with_columns(cohort=pl.col("first_day").cast(pl.Int32).cast(pl.Date).dt.truncate(TRUNCATED[every]))
+        .pipe(with_source, clients, split)
+        .with_columns(cohort=pl.col("first_day").cast(pl.Int32).cast(pl.Date).dt.truncate(step))
     )
-    groups = ["cohort", *([SPLITS[split]] if split else [])]
+    groups = ["cohort", *split_columns(split)]
     return (
-        _counts(new, cells, groups, _passed(unit, day_number(as_of)))
-        .pipe(_rated, _is_over("cohort", every, as_of))
+        _counts(new, cells, groups, passed(unit, day_number(as_of)))
+        .pipe(_rated, is_over("cohort", every, as_of))
         .sort(*groups, "period", nulls_last=True)
     )
 
 
-def _cells(measure: str, counted: str, every: Every, brackets: Sequence[tuple[int, int]], periods: int) -> list[_Cell]:
-    choice(measure, get_args(Measure), name="measure")
-    choice(counted, get_args(Counted), name="counted")
-    if measure == "brackets":
-        if not brackets or any(not 1 <= first <= last for first, last in brackets):
-            raise MetricError(
-                f"brackets are {brackets}: give pairs of days after the first visit, such as ((31, 90),)."
-            )
-        return [_Cell(i, f"days {a}-{b}", a, b) for i, (a, b) in enumerate(brackets, start=1)]
-    if periods < 1:
-        raise MetricError(f"periods is {periods}: give how many {every}s to follow, at least 1.")
-    width = DAYS[every] if counted == "rolling" else 1
-    firsts = [width * (k - 1) + 1 for k in range(1, periods + 1)]
-    if measure == "on":
-        return [_Cell(k, f"{every} {k}", first, first + width - 1) for k, first in enumerate(firsts, start=1)]
-    return [_Cell(k, f"{every} {k}-{periods}", first, width * periods) for k, first in enumerate(firsts, start=1)]
+def means(table: pl.DataFrame) -> pl.DataFrame:
+    """Mean retention over the closed cells of `cohorts`: a summary, not a curve, as the cohorts differ by period.
 
+    Rows
+    ----
+    One per period (and value of the split) with a closed cell, in order.
 
-def _split_column(split: str | None) -> str | None:
-    """Column of the first visit to split by; the source is the client's, not the visit's."""
-    if split is None or choice(split, SPLITS, name="split") == "source":
-        return None
-    return SPLITS[split]
+    Columns
+    -------
+    the split's, period, label; cohorts Int64; eligible, returned Int64, over the cohorts; weighted Float64 returned /
+    eligible, each client alike; simple Float64, the mean of the rates, each cohort alike; low, high Float64, Wilson
+    95 % of weighted; few Boolean, under 30 eligible.
 
+    Source
+    ------
+    `cohorts`.
 
-def _index(unit: str) -> nw.Expr:
-    """Count of days, weeks, months or quarters, so that a difference is a number of them on every engine."""
-    year, month = nw.col("date").dt.year().cast(nw.Int64), nw.col("date").dt.month().cast(nw.Int64) - 1
-    day = nw.col("day").cast(nw.Int64)
-    # 1970-01-01 was a Thursday: three days more, and whole weeks begin on Mondays.
-    return {"day": day, "week": (day + 3) // 7, "month": year * 12 + month, "quarter": year * 4 + month // 3}[unit]
-
-
-def _returns(
-    visits: Any, as_of: str | date, *, keys: list[str], cells: list[_Cell], unit: str, split_column: str | None
-) -> pl.DataFrame:
-    """One row per newcomer: first day, and for each cell whether they came back in it. The big step."""
-    extra = [split_column] if split_column and split_column not in keys else []
-    rows = occurred(visits, as_of, *keys, *extra).filter(~nw.any_horizontal(nw.col(*keys).is_null(), ignore_nulls=True))
-    rows = rows.with_columns(index=_index(unit))
-    by_start = ["starts_at", "appointment_id"]
-    firsts = rows.group_by(keys).agg(
-        nw.col("day").min().alias("first_day"),
-        nw.col("index").min().alias("first_index"),
-        *(nw.col(name).first(order_by=by_start) for name in extra),
+    Examples
+    --------
+    >>> made = {"period": [1, 1], "label": ["days 31-90"] * 2, "is_open": [False] * 2}
+    >>> made |= {"eligible": [10, 100], "returned": [2, 0], "rate": [0.2, 0.0]}
+    >>> means(pl.DataFrame(made)).select(pl.col("weighted").round(3), "simple").row(0)
+    (0.018, 0.1)
+    """
+    splits = [name for name in SPLITS.values() if name in table.columns]
+    low, high = wilson("returned", "eligible")
+    return (
+        table.filter(~pl.col("is_open"))
+        .group_by(*splits, "period", "label")
+        .agg(
+            pl.len().cast(pl.Int64).alias("cohorts"),
+            pl.col("eligible", "returned").sum(),
+            pl.col("rate").mean().alias("simple"),
+        )
+        .with_columns(
+            weighted=pl.col("returned") / pl.col("eligible"), low=low, high=high, few=pl.col("eligible") < FEW
+        )
+        .select(
+            *splits, "period", "label", "cohorts", "eligible", "returned", "weighted", "simple", "low", "high", "few"
+        )
+        .sort(*splits, "period", nulls_last=True)
     )
-    since = nw.col("index") - nw.col("first_index")
-    came = [((since >= cell.first) & (since <= cell.last)).any().alias(f"came_{cell.period}") for cell in cells]
-    kept = [nw.col(name).min() for name in ("first_day", "first_index", *extra)]
-    return reduced(rows.drop(extra).join(firsts, on=keys).group_by(keys).agg(*kept, *came))
 
 
-def _with_source(firsts: pl.DataFrame, clients: pl.DataFrame | None, split: str | None) -> pl.DataFrame:
-    if split != "source":
-        return firsts
-    if clients is None:
-        raise MetricError("split='source' is known per client: pass clients=practice.load('clients').")
-    require(clients, ["id", "source_name"], query="clients")
-    return firsts.join(clients.select("id", "source_name"), left_on="client_id", right_on="id", how="left")
+def population(
+    visits: Any, clients: pl.DataFrame, *, as_of: str | date, history_from: str | date | None = None
+) -> pl.DataFrame:
+    """Who is in the cohorts and who is not, every client once.
+
+    Rows
+    ----
+    One per standing, in fixed order: new (in a cohort); unknown (seen, and signed up or seen first before
+    `history_from`, or sign-up not known); not seen (no occurred clinical visit up to `as_of`).
+
+    Columns
+    -------
+    standing String; clients Int64, which add up to the clients given and those seen that are not among them.
+
+    Raises
+    ------
+    MetricError for `as_of` before the first visit, or a missing column.
+
+    Source
+    ------
+    queries/clients.graphql; queries/appointments.graphql through `visits`.
+    """
+    require(clients, ["id", "created_at"], query="clients")
+    rows = occurred(visits, as_of).group_by("client_id").agg(nw.col("day").min().alias("first_day"))
+    seen = reduced(rows)
+    new = known(seen, clients, history_from)
+    unseen = clients.join(seen, left_on="id", right_on="client_id", how="anti")
+    counts = {"new": new.height, "unknown": seen.height - new.height, "not seen": unseen.height}
+    return pl.DataFrame({"standing": list(counts), "clients": list(counts.values())})
 
 
-def _passed(unit: str, until: int) -> pl.Expr:
-    """Last index that is over at the end of `until`, less the newcomer's first: how far they have come."""
-    tomorrow = pl.select(date=EPOCH + pl.duration(days=until + 1), day=pl.lit(until + 1))
-    over = nw.from_native(tomorrow).select(_index(unit)).to_native().item() - 1
-    return pl.lit(over) - pl.col("first_index")
+def definitions(
+    visits: Any,
+    *,
+    as_of: str | date,
+    history_from: str | date | None = None,
+    clients: pl.DataFrame | None = None,
+) -> pl.DataFrame:
+    """One practice under three readings of "retained", side by side.
+
+    Ours: a visit in days 31-90. Sessions, in the style of PracticeVital: 8 or more visits by `as_of`, among first
+    visits at least 8 weeks before it; under 4, churned. Second visit, in the style of Valant: another visit within 90
+    days; none, "initial only". Visits are occurred clinical ones, of new clients with complete history.
+
+    Rows
+    ----
+    One per definition, in that order.
+
+    Columns
+    -------
+    definition, meaning String; eligible, retained, lost Int64 (lost: as the definition says it, which need not be the
+    rest); rate Float64 retained / eligible, null when nobody is; low, high Float64, Wilson 95 %; few Boolean, under 30
+    eligible; compared Int64, clients eligible by this and by ours; as_ours Int64, those of them judged the same.
+
+    Raises
+    ------
+    MetricError as `cohorts`.
+
+    Source
+    ------
+    queries/appointments.graphql through `visits`; queries/clients.graphql; the vendors' public help pages.
+
+    Examples
+    --------
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-05", "2026-01-12"], "bob": ["2026-01-05", "2026-02-20"]})
+    >>> definitions(seen, as_of="2026-06-30").select("definition", "eligible", "retained", "lost", "as_ours").rows()
+    [('ours', 2, 1, 1, 2), ('sessions', 2, 0, 2, 1), ('second visit', 2, 2, 0, 1)]
+    """
+    new = returns(visits, as_of, keys=["client_id"], cells=[_OURS, _SECOND], unit="day", columns=[])
+    readings = _readings(day_number(as_of) - pl.col("first_day"))
+    low, high = wilson("retained", "eligible")
+    rate = pl.when(pl.col("eligible") > 0).then(pl.col("retained") / pl.col("eligible"))
+    return (
+        pl.concat(_reading(known(new, clients, history_from), name, readings) for name in readings)
+        .with_columns(rate=rate, low=low, high=high, few=pl.col("eligible") < FEW)
+        .select(
+            *("definition", "meaning", "eligible", "retained", "lost"),
+            *("rate", "low", "high", "few", "compared", "as_ours"),
+        )
+    )
 
 
-def _counts(new: pl.DataFrame, cells: list[_Cell], groups: list[str], passed: pl.Expr) -> pl.DataFrame:
+def _readings(age: pl.Expr) -> dict[str, tuple[str, pl.Expr, pl.Expr, pl.Expr]]:
+    """Meaning of each definition, who is eligible, who is retained and who is lost by it."""
+    came, second, sessions = pl.col(f"came_{_OURS.period}"), pl.col(f"came_{_SECOND.period}"), pl.col("visits")
+    enough, few_sessions, mature_days = 8, 4, 56
+    return {
+        "ours": ("a visit in days 31-90", age >= _OURS.last, came, ~came),
+        "sessions": ("8 or more visits, 8 weeks on", age >= mature_days, sessions >= enough, sessions < few_sessions),
+        "second visit": ("another visit within 90 days", age >= _SECOND.last, second, ~second),
+    }
+
+
+def _reading(new: pl.DataFrame, name: str, readings: dict[str, tuple[str, pl.Expr, pl.Expr, pl.Expr]]) -> pl.DataFrame:
+    meaning, is_in, stays, leaves = readings[name]
+    _, in_ours, stays_in_ours, _ = readings["ours"]
+    counts = {
+        "eligible": is_in,
+        "retained": is_in & stays,
+        "lost": is_in & leaves,
+        "compared": is_in & in_ours,
+        "as_ours": is_in & in_ours & (stays == stays_in_ours),
+    }
+    return new.select(
+        pl.lit(name).alias("definition"),
+        pl.lit(meaning).alias("meaning"),
+        *(who.sum().cast(pl.Int64).alias(count) for count, who in counts.items()),
+    )
+
+
+def _counts(new: pl.DataFrame, cells: list[Cell], groups: list[str], passed: pl.Expr) -> pl.DataFrame:
     """One row per group and cell: its clients, those who passed the cell, and how many of these came back in it."""
     had_time = {cell.period: passed >= cell.last for cell in cells}
     wide = new.group_by(groups).agg(
@@ -205,8 +304,3 @@ def _rated(counts: pl.DataFrame, is_whole: pl.Expr) -> pl.DataFrame:
         is_open=(pl.col("eligible") < pl.col("clients")) | is_whole.not_(),
         few=pl.col("eligible") < FEW,
     )
-
-
-def _is_over(period: str, every: Every, as_of: str | date) -> pl.Expr:
-    """Whether the whole period, known by its first day, lies up to and including `as_of`."""
-    return pl.col(period).dt.offset_by(TRUNCATED[every]).to_physical() <= day_number(as_of) + 1
