@@ -18,6 +18,7 @@ from graphql import execute_sync, parse
 from hypothesis import given
 from hypothesis import strategies as st
 
+from healthie_nb.cost import Walk, costs
 from healthie_nb.demo import Served, Settings, World, expected_ids, serving, truth
 from healthie_nb.demo.discovery import control
 from healthie_nb.demo.limits import complexity, depth
@@ -222,6 +223,32 @@ class TestLimits:
     def test_files_of_queries_fit_a_hundred_rows(self) -> None:
         for name in PAGED:
             assert cost(document(name), name=name, **variables(document(name))) <= 2000, name
+
+
+@st.composite
+def selections(draw: st.DrawFn, kind: Any, levels: int = 3) -> str:
+    """A random selection on a type: fields twice, aliases, fragments, connections with and without a size."""
+    parts = []
+    for number, name in enumerate(draw(st.lists(st.sampled_from(sorted(kind.fields)), min_size=1, max_size=4))):
+        inner = unwrapped(kind.fields[name].type)
+        first = draw(st.one_of(st.none(), st.integers(0, 120))) if "first" in kind.fields[name].args else None
+        size = "" if first is None else f"(first: {first})"
+        if hasattr(inner, "fields"):
+            # A name of its own: one field with two sizes under one key is no valid request.
+            below = draw(selections(inner, levels - 1)) if levels else "{ __typename }"
+            parts.append(f"a{levels}{number}{name}: {name}{size} {below}")
+        else:
+            parts.append(name)
+    text = " ".join(parts)
+    return draw(st.sampled_from((f"{{ {text} }}", f"{{ ... on {kind.name} {{ {text} }} {parts[0]} }}")))
+
+
+@given(selections(schema().query_type))
+def test_client_and_server_count_alike(text: str) -> None:
+    """Two walks that nobody copied from each other."""
+    node = parse(text)
+    assert sum(costs(node, schema(), 100).values()) == complexity(schema(), node.definitions[0], {}, {})  # type: ignore[arg-type]
+    assert Walk(node, schema()).depth() == depth(node.definitions[0], {}, {})  # type: ignore[arg-type]
 
 
 def cost(text: str, *, name: str | None = None, **values: Any) -> int:

@@ -18,11 +18,13 @@ from healthie_nb.demo.truth import (
     PROVIDERS,
     STARTED_NOT_COMPLETED,
     SURVEY,
+    TYPES,
 )
 
 UNASKED = 0.08
+_CHARTED = [one.id for one in TYPES if one.role in ("intake", "follow-up", "group")]
 SURVEY_AT = 3
-MEASURE_EVERY = 6
+MEASURE_EVERY = 8
 """The mood questionnaire comes before the first visit and every so many visits after."""
 
 
@@ -68,8 +70,8 @@ def unasked(draws: Draws, clients: pl.DataFrame) -> pl.DataFrame:
 def notes(draws: Draws, bookings: pl.DataFrame) -> pl.DataFrame:
     """Chart notes.
 
-    Rows: one per visit that took place and has one. Columns: key (of the booking), client, provider_id, form_id,
-    written_at, signed_at, locked_at, in_time_probability (of a signature within 72 h, if ever signed).
+    Rows: one per clinical visit that took place and has one. Columns: key (of the booking), client, provider_id,
+    form_id, written_at, signed_at, locked_at, in_time_probability (of a signature within 72 h, if ever signed).
     """
     key = pl.col("key")
     in_time = {one.id: one.signs_within_72_h for one in PROVIDERS}
@@ -81,7 +83,7 @@ def notes(draws: Draws, bookings: pl.DataFrame) -> pl.DataFrame:
         .otherwise(draws.integer("signs late", key, low=4_400, high=30_000))
     )
     return (
-        bookings.filter(pl.col("took_place"), pl.col("type_id").is_not_null())
+        bookings.filter(pl.col("took_place"), pl.col("type_id").is_in(_CHARTED))
         .filter(~draws.chance("no note", key, of=NO_NOTE))
         .with_columns(in_time_probability=pl.col("provider_id").replace_strict(in_time, return_dtype=pl.Float64))
         .with_columns(written_at=written)
@@ -122,7 +124,7 @@ def _at_sign_up(draws: Draws, clients: pl.DataFrame) -> pl.DataFrame:
 
 
 def _at_visits(draws: Draws, bookings: pl.DataFrame) -> pl.DataFrame:
-    """Ask for the diary after the first follow-up, the survey after the third, the measure before every sixth visit."""
+    """Ask for the diary after the first follow-up, the survey after the third, the measure before each eighth visit."""
     position = pl.col("position")
     visits = bookings.filter(position.is_not_null(), pl.col("ended_at").is_null(), pl.col("key") < 2**48)
     before = pl.col("booked_for") - pl.duration(

@@ -75,7 +75,7 @@ class VisitType:
 TYPES = (
     VisitType(INTAKE, "Initial consultation", "intake", 60, 0.20),
     VisitType(FOLLOW_UP, "Follow-up visit", "follow-up", 30, 0.13),
-    VisitType(THERAPY, "Weekly therapy session", "follow-up", 50, 0.06),
+    VisitType(THERAPY, "Weekly therapy session", "follow-up", 50, 0.07),
     VisitType(GROUP, "Skills group", "group", 90, 0.10),
     VisitType(DISCOVERY, "Free discovery call", "discovery", 15),
     VisitType(ADMIN, "Care coordination", "admin", 20),
