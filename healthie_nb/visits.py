@@ -190,10 +190,10 @@ def require(frame: pl.DataFrame | pl.LazyFrame, columns: "Iterable[str]", *, que
         MetricError listing them.
     """
     lacking = [name for name in columns if name not in frame.collect_schema().names()]
-    if lacking:
-        raise MetricError(
-            f"{query} lack {', '.join(lacking)}: queries/{query}.graphql gives them; load {query} with it, whole."
-        )
+    if not lacking:
+        return
+    source = "roles.read" if query in ("roles", "test_clients") else f"queries/{query}.graphql"
+    raise MetricError(f"{query} lack {', '.join(lacking)}: {source} gives them; load {query} with it, whole.")
 
 
 def _known_zone(zone: str) -> str:
@@ -212,12 +212,13 @@ def _parts(
 ) -> pl.LazyFrame:
     """Every client's part, with `unplaced` saying why a row is none."""
     require(appointments, APPOINTMENTS, query="appointments")
-    tests = pl.Series(dtype=pl.String) if test_clients is None else test_clients["client_id"]
+    tests = pl.DataFrame(schema={"client_id": pl.String}) if test_clients is None else test_clients
+    require(tests, ["client_id"], query="test_clients")
     reasons = {
         "no date": pl.col("starts_at").is_null(),
         "group without attendees": pl.col("client_id").is_null() & pl.col("is_group"),
         "no client": pl.col("client_id").is_null(),
-        "test client": pl.col("client_id").is_in(tests.implode()),
+        "test client": pl.col("client_id").is_in(tests["client_id"].implode()),
     }
     return (
         appointments.select(APPOINTMENTS.names())
@@ -280,6 +281,11 @@ def _status() -> pl.Expr:
 def _with_role(rows: pl.LazyFrame, roles: pl.DataFrame | None) -> pl.LazyFrame:
     if roles is None:
         return rows.with_columns(role=pl.lit(None, pl.String))
+    require(roles, ["appointment_type_id", "role"], query="roles")
+    if roles["appointment_type_id"].is_duplicated().any():
+        raise MetricError(
+            "roles name an appointment type twice, which would count its visits twice: keep one role each."
+        )
     named = roles.lazy().select("appointment_type_id", pl.col("role").cast(pl.String))
     return rows.join(named, on="appointment_type_id", how="left")
 

@@ -123,6 +123,12 @@ def test_roles_are_joined_and_the_unmapped_are_null() -> None:
     assert only({"appointment_type_id": "t2"}, "role", roles=roles) is None
 
 
+def test_type_with_two_roles_is_refused() -> None:
+    roles = pl.DataFrame({"appointment_type_id": ["t1", "t1"], "role": ["intake", "group"]})
+    with pytest.raises(MetricError, match="would count its visits twice"):
+        only({"appointment_type_id": "t1"}, "role", roles=roles)
+
+
 def test_types_tell_which_rows_are_groups() -> None:
     types = pl.DataFrame({"id": ["t1"], "is_group": [True]})
     group = appointments({"client_id": None, "appointment_type_id": "t1"}, {"id": "2", "client_id": None})

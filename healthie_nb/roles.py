@@ -1,0 +1,210 @@
+"""The practice's own words, in small CSV files: proposed here, decided by the people who know.
+
+Each file is read, checked and returned as a frame; what a file does not name is listed by `unmapped`, never guessed.
+"""
+
+from pathlib import Path
+from typing import Final, Literal
+
+import polars as pl
+
+from healthie_nb.visits import MetricError, require
+
+Kind = Literal["appointment_types", "forms", "test_clients", "programmes", "targets", "annotations"]
+
+APPOINTMENT_ROLES: Final = ("intake", "follow-up", "group", "discovery", "admin")
+FORM_ROLES: Final = ("intake", "consent", "outcome measure", "other")
+PROGRAMME_ROLES: Final = ("group", "closing type")
+
+# Columns of each file; the first is its key, and a row without it is an error.
+COLUMNS: Final[dict[str, dict[str, pl.DataType]]] = {
+    "appointment_types": {"appointment_type_id": pl.String(), "role": pl.String(), "name": pl.String()},
+    "forms": {"form_id": pl.String(), "role": pl.String(), "name": pl.String()},
+    "test_clients": {"client_id": pl.String(), "why": pl.String()},
+    "programmes": {"id": pl.String(), "kind": pl.String(), "programme": pl.String()},
+    "targets": {"metric": pl.String(), "target": pl.Float64(), "since": pl.Date()},
+    "annotations": {"date": pl.Date(), "text": pl.String()},
+}
+_ALLOWED: Final = {
+    "appointment_types": ("role", APPOINTMENT_ROLES),
+    "forms": ("role", FORM_ROLES),
+    "programmes": ("kind", PROGRAMME_ROLES),
+}
+# One row a key; a metric may have several targets, one after another, and a day several notes.
+_UNIQUE: Final = {
+    "appointment_types": ["appointment_type_id"],
+    "forms": ["form_id"],
+    "test_clients": ["client_id"],
+    "programmes": ["id", "kind"],
+    "targets": ["metric", "since"],
+}
+
+# Tried in this order on the name in lower case; the first that fits is proposed.
+_APPOINTMENT_RULES: Final = {
+    "admin": r"\b(admin\w*|meeting|supervision|internal|staff|block\w*|training|hold|test)\b",
+    "discovery": r"\b(discovery|intro\w*|meet (and|&) greet|free|enquir\w+|inquir\w+|screening call)\b",
+    "intake": r"\b(intake|initial|first|new (client|patient)|evaluation|assessment)\b",
+    "group": r"\b(group|class|workshop|webinar|circle)\b",
+    "follow-up": r"\b(follow[- ]?up|return\w*|session|check[- ]?in|ongoing|subsequent|review|visit|therapy)\b",
+}
+_FORM_RULES: Final = {
+    "outcome measure": r"\b(phq|gad|pcl|audit|eat|ede-?q|k10|dass|wsas|measure|scale|questionnaire|inventory)\b|-\d+\b",
+    "consent": r"\b(consent\w*|agreement|polic(y|ies)|hipaa|privacy|release|authori[sz]ation)\b",
+    "intake": r"\b(intake|history|demographic\w*|registration|new (client|patient)|welcome)\b",
+}
+
+
+def propose_roles(appointment_types: pl.DataFrame) -> pl.DataFrame:
+    """Propose a role for every appointment type by its name, to be written to appointment_types.csv and corrected.
+
+    A type marked as a group is one, whatever its name. Else the first that the name speaks of: admin (meeting,
+    supervision, ...), discovery (free, intro, ...), intake (initial, first, assessment, ...), group (class, ...),
+    follow-up (session, therapy, ...). A name that speaks of none has no role until somebody gives it one.
+
+    Rows
+    ----
+    One per type, those without a role first, then by role and name.
+
+    Columns
+    -------
+    appointment_type_id, role (null when nothing fits), name String.
+
+    Source
+    ------
+    queries/appointment_types.graphql.
+
+    Examples
+    --------
+    >>> types = pl.DataFrame({"id": ["1", "2"], "name": ["Initial consultation", "Zebra"], "is_group": [False, False]})
+    >>> propose_roles(types)["role"].to_list()
+    [None, 'intake']
+    """
+    require(appointment_types, ["id", "name", "is_group"], query="appointment_types")
+    by_name = _first_fit(_APPOINTMENT_RULES)
+    role = pl.when(pl.col("is_group")).then(pl.lit("group")).otherwise(by_name)
+    proposed = appointment_types.select(appointment_type_id="id", role=role, name="name")
+    return proposed.sort("role", "name", "appointment_type_id", nulls_last=False)
+
+
+def propose_form_roles(form_templates: pl.DataFrame) -> pl.DataFrame:
+    """Propose a role for every form by its name, to be written to forms.csv and corrected; chart notes are left out.
+
+    Rows
+    ----
+    One per template that is no chart note, those without a role first, then by role and name.
+
+    Columns
+    -------
+    form_id, role (intake, consent, outcome measure; null when nothing fits), name String.
+
+    Source
+    ------
+    queries/form_templates.graphql.
+
+    Examples
+    --------
+    >>> forms = pl.DataFrame({"id": ["1"], "name": ["PHQ-9"], "is_chart_note": [False]})
+    >>> propose_form_roles(forms)["role"].to_list()
+    ['outcome measure']
+    """
+    require(form_templates, ["id", "name", "is_chart_note"], query="form_templates")
+    return (
+        form_templates.filter(~pl.col("is_chart_note").fill_null(value=False))
+        .select(form_id="id", role=_first_fit(_FORM_RULES), name="name")
+        .sort("role", "name", "form_id", nulls_last=False)
+    )
+
+
+def _first_fit(rules: dict[str, str]) -> pl.Expr:
+    name = pl.col("name").fill_null("").str.to_lowercase()
+    return pl.coalesce(pl.when(name.str.contains(rule)).then(pl.lit(role)) for role, rule in rules.items())
+
+
+def read(path: Path, kind: Kind) -> pl.DataFrame:
+    """Read one of the practice's CSV files; `visits`, charts and metrics take what this gives.
+
+    appointment_types: appointment_type_id, role (intake, follow-up, group, discovery, admin), name. forms: form_id,
+    role (intake, consent, outcome measure, other), name. test_clients: client_id, why. programmes: id, kind
+    (group: being in that client group, or closing type: a visit of that type, completes it), programme. targets:
+    metric, target (as a share, 0..1), since. annotations: date, text. Days are written 2026-06-30; the last columns may be empty.
+
+    Rows
+    ----
+    One per line, in the file's order; types and forms whose role was left empty are left out, as not mapped.
+
+    Columns
+    -------
+    As above: String, target Float64, since and date Date.
+
+    Raises
+    ------
+    MetricError when the file is missing, or has a column too few, an empty or repeated key, a role or kind that is not
+    allowed, or a number or day that is not one; it names the file and the first lines concerned.
+    """
+    columns = COLUMNS[_known_kind(kind)]
+    if not path.is_file():
+        raise MetricError(f"no file {path.name} in {path.parent}: make it with the columns {', '.join(columns)}.")
+    text = pl.read_csv(path, infer_schema=False, encoding="utf8-lossy")
+    if lacking := [name for name in columns if name not in text.columns]:
+        raise MetricError(f"{path.name} lacks {', '.join(lacking)}; its columns are {', '.join(columns)}.")
+    trimmed = text.select(pl.col(list(columns)).str.strip_chars().replace("", None)).with_row_index("line", offset=2)
+    _check(trimmed, kind, path.name)
+    rows = trimmed.drop("line").cast({name: dtype for name, dtype in columns.items() if dtype != pl.Date})
+    rows = rows.with_columns(pl.col([n for n, dtype in columns.items() if dtype == pl.Date]).str.to_date("%Y-%m-%d"))
+    return rows.filter(pl.col("role").is_not_null()) if "role" in columns else rows
+
+
+def _known_kind(kind: str) -> str:
+    if kind not in COLUMNS:
+        raise MetricError(f"kind is {kind!r}; allowed are {', '.join(map(repr, COLUMNS))}.")
+    return kind
+
+
+def _check(rows: pl.DataFrame, kind: str, file: str) -> None:
+    """Refuse lines that would be misread, all kinds of mistake named by line."""
+    columns = COLUMNS[kind]
+    key = next(iter(columns))
+    wrong = {f"{key} is empty": pl.col(key).is_null()}
+    if kind in _UNIQUE:
+        wrong[f"{' and '.join(_UNIQUE[kind])} repeated"] = pl.struct(_UNIQUE[kind]).is_duplicated()
+    if kind in _ALLOWED:
+        column, allowed = _ALLOWED[kind]
+        wrong[f"{column} is none of {', '.join(allowed)}"] = pl.col(column).is_in(allowed).not_()
+    for name, dtype in columns.items():
+        if dtype == pl.Float64:
+            wrong[f"{name} is no number"] = (
+                pl.col(name).is_not_null() & pl.col(name).cast(dtype, strict=False).is_null()
+            )
+        if dtype == pl.Date:
+            day = pl.col(name).str.to_date("%Y-%m-%d", strict=False)
+            wrong[f"{name} is no day such as 2026-06-30"] = pl.col(name).is_not_null() & day.is_null()
+    for what, is_wrong in wrong.items():
+        lines = rows.filter(is_wrong)["line"].head(5).to_list()
+        if lines:
+            raise MetricError(f"{file}, line {', '.join(map(str, lines))}: {what}.")
+
+
+def unmapped(appointment_types: pl.DataFrame, roles: pl.DataFrame) -> pl.DataFrame:
+    """Appointment types that have no role yet; their visits count in no clinical metric.
+
+    Rows
+    ----
+    One per type, by name.
+
+    Columns
+    -------
+    appointment_type_id, name String.
+
+    Source
+    ------
+    queries/appointment_types.graphql; `roles` from `read`.
+
+    Examples
+    --------
+    >>> types = pl.DataFrame({"id": ["1", "2"], "name": ["Initial", "Zebra"]})
+    >>> unmapped(types, pl.DataFrame({"appointment_type_id": ["1"], "role": ["intake"]}))["name"].to_list()
+    ['Zebra']
+    """
+    require(appointment_types, ["id", "name"], query="appointment_types")
+    types = appointment_types.select(appointment_type_id="id", name="name")
+    return types.join(roles, on="appointment_type_id", how="anti").sort("name", "appointment_type_id")
