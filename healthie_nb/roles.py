@@ -124,9 +124,9 @@ def read(path: Path, kind: Kind) -> pl.DataFrame:
     """Read one of the practice's CSV files; `visits`, charts and metrics take what this gives.
 
     appointment_types: appointment_type_id, role (intake, follow-up, group, discovery, admin), name. forms: form_id,
-    role (intake, consent, outcome measure, other), name. test_clients: client_id, why. programmes: id, kind
-    (group: being in that client group, or closing type: a visit of that type, completes it), programme. targets:
-    metric, target (as a share, 0..1), since. annotations: date, text. Days are written 2026-06-30; the last columns may be empty.
+    role (intake, consent, outcome measure, other), name. test_clients: client_id, why. programmes: id, kind (group:
+    being in that client group, or closing type: a visit of that type, completes it), programme. targets: metric, target
+    (as a share, 0..1), since. annotations: date, text. Days are written 2026-06-30; the last columns may be empty.
 
     Rows
     ----
