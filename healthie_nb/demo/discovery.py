@@ -43,7 +43,7 @@ def default_folder() -> Path:
 
 def place(folder: Path, *, seed: int, clients: int, as_of: date) -> Path:
     """Return the discovery file of a practice: this code's own, so that no older server answers for it."""
-    return folder / f"{seed}-{clients}-{as_of}-{_fingerprint()}.json"
+    return folder / f"{seed}-{clients}-{as_of}-{fingerprint()}.json"
 
 
 def announced(at: Path) -> Endpoint | None:
@@ -109,7 +109,7 @@ def control(url: str, key: str, request: dict[str, Any], *, timeout_s: float = 6
 
 
 @cache
-def _fingerprint() -> str:
+def fingerprint() -> str:
     """Return a short hash of the code that makes and serves the practice."""
     package = files("healthie_nb")
     sources = [package / "schema.graphql", *sorted((package / "demo").iterdir(), key=lambda one: one.name)]

@@ -141,8 +141,8 @@ def _source(_: World, frame: pl.DataFrame, __: Wanted) -> list[Row | None]:
     ]
 
 
-def _organization(_: World, frame: pl.DataFrame, __: Wanted) -> list[Row]:
-    return [ORGANIZATION_ROW] * frame.height
+def _organization(world: World, frame: pl.DataFrame, __: Wanted) -> list[Row]:
+    return [ORGANIZATION_ROW | {"id": world.organization_id}] * frame.height
 
 
 def _their_appointments(world: World, frame: pl.DataFrame, wanted: Wanted) -> list[list[Row]]:

@@ -1,11 +1,13 @@
 """The demo practice's world: its rows as frames, the moment it stands at, and what was changed since."""
 
 from datetime import UTC, date, datetime, timedelta
+from zlib import crc32
 
 import polars as pl
 
 from healthie_nb.demo import known
 from healthie_nb.demo.canary import Canary, planted
+from healthie_nb.demo.discovery import fingerprint
 from healthie_nb.demo.history import history
 from healthie_nb.demo.moments import end_of
 from healthie_nb.demo.truth import FIRST_DAY, LAST_DAY
@@ -33,6 +35,8 @@ class World:
         if clients < 1:
             raise ValueError(f"clients is {clients}; at least 1 is needed.")
         self.seed, self.client_count, self.as_of = seed, clients, as_of
+        # Another world is another organisation, so that what was loaded of one is never taken for the other's.
+        self.organization_id = str(1_700_000_000 + crc32(f"{seed} {clients} {as_of} {fingerprint()}".encode()) % 10**8)
         self.now = end_of(as_of)
         self.revisions = dict.fromkeys(TABLES, 0)
         story = history(seed, clients)
