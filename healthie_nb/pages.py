@@ -196,6 +196,10 @@ class Puller:
         )
         return frame([rows], self._query.fields)
 
+    def narrowed(self, **variables: Any) -> Puller:
+        """Return one that asks the same with more variables set."""
+        return Puller(self._session, self._query, {**self._variables, **variables}, took=self._took)
+
     async def count(self, window: Window) -> int:
         """Ask how many rows the server counts in a window."""
         answer = await self.page(self._query.operation, first=1, window=window)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import warnings
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -21,7 +22,7 @@ from healthie_nb.ledger import Ledger
 from healthie_nb.pages import Puller
 from healthie_nb.progress import shown
 from healthie_nb.query import Query
-from healthie_nb.refresh import Refresh, up_to_date
+from healthie_nb.refresh import ONE_CLIENT, Refresh, up_to_date
 from healthie_nb.session import run
 from healthie_nb.store import (
     DELETED,
@@ -251,7 +252,8 @@ class Practice:
         async def main() -> Refresh:
             async with self._connection.session() as session:
                 puller = Puller(session, query, question.variables, took=progress.take)
-                refresh = Refresh(puller, question.store, query, self._clock())
+                clients = None if ONE_CLIENT in question.variables else self._client_ids
+                refresh = Refresh(puller, question.store, query, self._clock(), clients=clients)
                 await up_to_date(refresh, question.window, is_stale=is_stale)
                 return refresh
 
@@ -263,6 +265,9 @@ class Practice:
         if unsettled:
             message = f"{query.name}: {', '.join(unsettled)} did not hold still while pulled"
             warnings.warn(message, IncompleteWarning, stacklevel=4)
+
+    async def _client_ids(self) -> list[str]:
+        return await asyncio.to_thread(lambda: self.load("clients").get_column("id").to_list())
 
     def _log(self, question: _Question, rows: int, *, source: str) -> None:
         """Write into the access log what was loaded; no values of variables, for they may be about clients."""

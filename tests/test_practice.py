@@ -13,7 +13,8 @@ import pytest
 from conftest import Clock, answering
 
 from healthie_nb import query
-from healthie_nb.demo import Served, World, expected_ids
+from healthie_nb.demo import Served, World, expected_ids, serving
+from healthie_nb.demo import Settings as Behaviour
 from healthie_nb.failures import ApiError
 from healthie_nb.practice import Practice, connect
 from healthie_nb.query import QueryError
@@ -100,6 +101,23 @@ def test_an_empty_answer_has_the_same_columns(practice: Practice) -> None:
 def test_bad_dates_and_variables_are_refused(practice: Practice, asked: dict[str, str], says: str) -> None:
     with pytest.raises(QueryError, match=says):
         practice.load("appointments", **asked)
+
+
+def test_form_requests_are_asked_per_client_where_the_answer_is_about_one(
+    small_world: World, practice_at: Callable[..., Practice]
+) -> None:
+    with serving(small_world, Behaviour(rate=None, requests_per_client=True)) as narrow:
+        rows = practice_at(narrow).load("form_requests")
+    assert sorted(rows.get_column("id")) == sorted(expected_ids(small_world, "form_requests"))
+    assert rows.get_column("client_id").n_unique() > 100
+
+
+def test_form_requests_of_one_client_are_asked_for_alone(practice: Practice, served: Served) -> None:
+    client = practice.load("form_requests").item(0, "client_id")
+    before = served.application.practice.pages_served
+    rows = practice.load("form_requests", client_id=client)
+    assert rows.get_column("client_id").unique().to_list() == [client]
+    assert served.application.practice.pages_served - before <= 2
 
 
 def test_a_query_of_ones_own_is_loaded_from_its_file(tmp_path: pathlib.Path, practice: Practice) -> None:
