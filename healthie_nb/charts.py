@@ -21,6 +21,7 @@ CELL_HEIGHT: Final = 24
 # One hue from light to dark: the same to every kind of colour vision, and in print. One scale for every view.
 RATES: Final = alt.Scale(scheme="blues", domain=[0, 1])
 DARK: Final = 0.65  # of that scale: from here on white is the more legible ink
+COUNTED: Final = "datum.index ? replace(datum.label, /^(week|month|quarter) /, '') : datum.label"  # month 1, 2, 3
 DEFINITION: Final = "another visit that occurred, on a later day within that time; clients who have had that long count"
 TOLD: Final = {
     "cohort:N": "First visit in",
@@ -58,7 +59,7 @@ def cohorts(table: pl.DataFrame, *, every: Every, synthetic: bool) -> alt.LayerC
         .transform_calculate(row="datum.cohort + '  ·  n ' + datum.clients", definition=f"'{DEFINITION}'")
         .transform_calculate(state="datum.is_open ? 'open: not all have had that long' : 'closed'")
         .encode(
-            x=alt.X("label:O", sort=None, title=None, axis=alt.Axis(orient="top", labelAngle=0)),
+            x=alt.X("label:O", sort=None, title=None, axis=alt.Axis(orient="top", labelAngle=0, labelExpr=COUNTED)),
             y=alt.Y("row:O", sort=None, title=None, axis=alt.Axis(labelLimit=260)),
             tooltip=[alt.Tooltip(field, title=title) for field, title in TOLD.items()],
         )

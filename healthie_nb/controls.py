@@ -12,17 +12,20 @@ if TYPE_CHECKING:
 
 ALL: Final = ""  # no id is empty
 VISIBLE: Final = 6  # options in sight before a list scrolls
+INPUT: Final = "58px"  # a label and an input under it
 _ABOVE: Final = {"description_width": "initial"}
 
 
 def day(label: str, value: date) -> ipywidgets.DatePicker:
     """Date picker, its label above it."""
-    return ipywidgets.DatePicker(value=value, description=label, style=_ABOVE, layout=_layout("11em"))
+    return ipywidgets.DatePicker(value=value, description=label, style=_ABOVE, layout=_layout("10.5em", INPUT))
 
 
 def one_of(label: str, value: str, options: Sequence[str]) -> ipywidgets.Dropdown:
     """Drop-down list of words."""
-    return ipywidgets.Dropdown(value=value, options=options, description=label, style=_ABOVE, layout=_layout("9em"))
+    return ipywidgets.Dropdown(
+        value=value, options=options, description=label, style=_ABOVE, layout=_layout("7em", INPUT)
+    )
 
 
 def some_of(label: str, names: Mapping[str, str]) -> ipywidgets.SelectMultiple:
@@ -34,7 +37,7 @@ def some_of(label: str, names: Mapping[str, str]) -> ipywidgets.SelectMultiple:
         rows=min(VISIBLE, len(options)),
         description=label,
         style=_ABOVE,
-        layout=_layout("17em"),
+        layout=_layout("13em", "auto"),
     )
     chosen.observe(_all_or_some, "value")
     return chosen
@@ -47,8 +50,10 @@ def value(control: ipywidgets.Widget) -> Any:
     return control.value
 
 
-def _layout(width: str) -> ipywidgets.Layout:
-    return ipywidgets.Layout(width=width, flex_flow="column", align_items="stretch", margin="0 1em 0.5em 0")
+def _layout(width: str, height: str) -> ipywidgets.Layout:
+    return ipywidgets.Layout(
+        width=width, flex_flow="column", align_items="flex-start", height=height, margin="0 1em 0.5em 0"
+    )
 
 
 def _all_or_some(change: Mapping[str, Any]) -> None:

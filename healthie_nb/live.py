@@ -51,9 +51,12 @@ class Explorer:
         self._spec = display.finished(chart.to_dict())
         self._chart = alt.JupyterChart(chart, embed_options=display.EMBED)
         self._status, self._table = ipywidgets.HTML(), ipywidgets.HTML()
-        again = ipywidgets.Button(description="Reset", tooltip="Back to the notebook's parameters")
+        beside_inputs = ipywidgets.Layout(width="6em", margin="2.2em 0 0 0")
+        again = ipywidgets.Button(
+            description="Reset", tooltip="Back to the notebook's parameters", layout=beside_inputs
+        )
         again.on_click(lambda _: self.reset())
-        row = ipywidgets.Layout(flex_flow="row wrap", align_items="flex-end")
+        row = ipywidgets.Layout(flex_flow="row wrap", align_items="flex-start")
         self.box = ipywidgets.VBox(
             [ipywidgets.HBox([*choices.values(), again], layout=row), self._status, self._chart, self._table]
         )

@@ -22,7 +22,7 @@ FEW: Final = "* under 30 clients"
 
 _TABLE: Final = (
     "border-collapse:collapse;border-color:rgba(128,128,128,.3);text-align:right;white-space:nowrap;"
-    "font-variant-numeric:tabular-nums;line-height:1.3;color:inherit"
+    "font-variant-numeric:tabular-nums;font-size:12px;line-height:1.3;color:inherit"
 )
 _CAPTION: Final = "caption-side:top;text-align:left;color:inherit;padding-bottom:6px"
 _HATCH: Final = "background:repeating-linear-gradient(135deg,rgba(128,128,128,.25) 0 1px,transparent 1px 6px)"
@@ -61,7 +61,7 @@ class Table:
     def _html_cells(self, i: int, row: Sequence[str]) -> str:
         rest = ((f' style="{_HATCH}"' if (i, j) in self.hatched else "", cell) for j, cell in enumerate(row))
         cells = [f"<td{style}>{_marked_up(cell)}</td>" for style, cell in rest]
-        return "".join([f'<th scope="row">{html.escape(row[0])}</th>', *cells[1:]])
+        return "".join([f'<th scope="row" style="white-space:nowrap">{html.escape(row[0])}</th>', *cells[1:]])
 
 
 def cohorts(table: pl.DataFrame, *, every: Every, synthetic: bool) -> Table:
@@ -93,13 +93,13 @@ def cohorts(table: pl.DataFrame, *, every: Every, synthetic: bool) -> Table:
     ('Jan 2026', '2', '50%*\n9-91')
     """
     index = ["first visit", "new clients"]
-    of = pl.when(pl.col("eligible") < pl.col("clients")).then(pl.format(" of {}", "eligible")).otherwise(pl.lit(""))
+    of = pl.when(pl.col("eligible") < pl.col("clients")).then(pl.format("of {}: ", "eligible")).otherwise(pl.lit(""))
     named = unsplit(table).select(
         "label",
         "is_open",
         cohort_name(every).alias(index[0]),
         pl.col("clients").cast(pl.String).alias(index[1]),
-        text=pl.concat_str(share(), of, pl.lit("\n"), interval(), ignore_nulls=False).fill_null(""),
+        text=pl.concat_str(share(), pl.lit("\n"), of, interval(), ignore_nulls=False).fill_null(""),
     )
     rows = named.pivot(on="label", index=index, values="text", maintain_order=True)
     is_open = named.pivot(on="label", index=index, values="is_open", maintain_order=True).rows()

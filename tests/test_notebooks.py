@@ -1,0 +1,90 @@
+"""What is kept of the notebooks: clean, small, from the demo, and compared for real."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from stored import NOTEBOOKS, WIDGET, clean
+
+KEPT = sorted(NOTEBOOKS.glob("*.ipynb"))
+SANITIZE = Path(__file__).parent / "sanitize.cfg"
+each = pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
+
+
+def code(path: Path) -> list[nbformat.NotebookNode]:
+    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+
+
+@each
+def test_nothing_of_the_run_is_kept_but_outputs_and_counts(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    assert notebook == clean(nbformat.read(path, as_version=4))
+    assert [cell.execution_count for cell in code(path)] == list(range(1, len(code(path)) + 1))
+
+
+@each
+def test_notebook_is_small(path: Path) -> None:
+    assert path.stat().st_size < 400_000
+
+
+@each
+def test_outputs_are_the_demos(path: Path) -> None:
+    shown = [output for cell in code(path) for output in cell.outputs]
+    assert "synthetic data" in shown[0].data["text/plain"]
+    assert all(output.output_type == "execute_result" for output in shown)
+
+
+@each
+def test_every_picture_has_a_text_that_can_be_compared(path: Path) -> None:
+    shown = [output.data for cell in code(path) for output in cell.outputs]
+    pictures = [data for data in shown if "image/png" in data]
+    assert pictures
+    assert all("Demo practice: synthetic data" in data["text/plain"] for data in pictures)
+    assert not any(WIDGET in data for data in shown)
+
+
+@each
+def test_parameters_are_literals_each_with_a_comment(path: Path) -> None:
+    (cell,) = (cell for cell in code(path) if "parameters" in cell.metadata.get("tags", []))
+    assert all(isinstance(line, ast.Assign) and ast.literal_eval(line.value) for line in ast.parse(cell.source).body)
+    assert all("  # " in line for line in cell.source.splitlines())
+
+
+@each
+def test_cells_hold_no_logic(path: Path) -> None:
+    """Loops, functions and branches are a metric's, which is tested."""
+    logic = (ast.For, ast.While, ast.FunctionDef, ast.If, ast.Try, ast.ListComp, ast.Lambda)
+    for cell in code(path):
+        assert not [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, logic)]
+        assert len(cell.source.splitlines()) <= 13
+
+
+def test_one_changed_number_in_a_kept_output_is_found(tmp_path: Path) -> None:
+    """Chart, table and explorer each: none of them is compared by its picture alone."""
+    notebook = nbformat.read(NOTEBOOKS / "retention.ipynb", as_version=4)
+    changed = [cell for cell in notebook.cells if cell.id in ("cohorts-chart", "cohorts-table", "explore")]
+    for cell in changed:
+        data = cell.outputs[0].data
+        assert "Jan 2025" in data["text/plain"]
+        data["text/plain"] = data["text/plain"].replace("Jan 2025", "Jan 1925", 1)
+    nbformat.write(notebook, tmp_path / "retention.ipynb")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HEALTHIE_")}
+    compared = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", tmp_path, "--nbval"),
+            *("--nbval-sanitize-with", SANITIZE, "--nbval-cell-timeout", "180", tmp_path / "retention.ipynb"),
+        ],
+        env={**environment, "HEALTHIE_CACHE_DIR": str(tmp_path / "cache")},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert f"{len(changed)} failed, {len(code(NOTEBOOKS / 'retention.ipynb')) - len(changed)} passed" in compared.stdout
