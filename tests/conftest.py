@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import os
+import shutil
+import tempfile
 import threading
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,6 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import stamina
+
+# Before the library is imported, here and in every child: no test reads or writes what the user keeps.
+_HOME = tempfile.mkdtemp(prefix="healthie-nb-tests-")
+atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
+for _folder in ("XDG_CACHE_HOME", "XDG_DATA_HOME"):
+    os.environ[_folder] = _HOME
+for _name in [name for name in os.environ if name.startswith("HEALTHIE_")]:
+    del os.environ[_name]
 
 from healthie_nb.demo import Served, World, serving
 from healthie_nb.demo import Settings as Behaviour
