@@ -402,7 +402,8 @@ def _kinds(
     """Tell what each client is in each period they were seen in."""
     firsts = seen.group_by("client_id").agg(pl.col("first_day").min())
     complete = known(firsts, clients, history_from).select("client_id", is_known=True)
-    earlier = pl.col(every).shift(1).over("client_id", order_by=every)
+    is_same = pl.col("client_id") == pl.col("client_id").shift(1)
+    earlier = pl.when(is_same).then(pl.col(every).shift(1))  # in the order of client and period
     kind = (
         pl.when(pl.col("is_known").is_null())
         .then(pl.lit("unknown"))
@@ -412,7 +413,7 @@ def _kinds(
         .then(pl.lit("kept"))
         .otherwise(pl.lit("returned"))
     )
-    return seen.join(complete, on="client_id", how="left").select(every, kind=kind)
+    return seen.join(complete, on="client_id", how="left").sort("client_id", every).select(every, kind=kind)
 
 
 def worklist(

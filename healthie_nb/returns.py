@@ -65,18 +65,19 @@ def returns(
 ) -> pl.DataFrame:
     """One row per newcomer: first day, and for each cell whether they came back in it. The big step."""
     extra = [name for name in columns if name not in [*keys, "source_name"]]
-    rows = occurred(visits, as_of, *keys, *extra).filter(~nw.any_horizontal(nw.col(*keys).is_null(), ignore_nulls=True))
-    rows = rows.with_columns(index=_index(unit))
-    by_start = ["starts_at", "appointment_id"]
-    firsts = rows.group_by(keys).agg(
-        nw.col("day").min().alias("first_day"),
-        nw.col("index").min().alias("first_index"),
-        *(nw.col(name).first(order_by=by_start) for name in extra),
-    )
+    rows = occurred(visits, as_of, *keys, *extra).filter(*(~nw.col(key).is_null() for key in keys))
+    # A window rather than a join with each client's first day: a third faster, and one pass.
+    rows = rows.with_columns(index=_index(unit)).with_columns(first_index=nw.col("index").min().over(keys))
     since = nw.col("index") - nw.col("first_index")
-    came = [((since >= cell.first) & (since <= cell.last)).any().alias(f"came_{cell.period}") for cell in cells]
-    kept = [nw.len().alias("visits"), *(nw.col(name).min() for name in ("first_day", "first_index", *extra))]
-    return reduced(rows.drop(extra).join(firsts, on=keys).group_by(keys).agg(*kept, *came))
+    return reduced(
+        rows.group_by(keys).agg(
+            nw.len().alias("visits"),
+            nw.col("day").min().alias("first_day"),
+            nw.col("first_index").min(),
+            *(nw.col(name).first(order_by=["starts_at", "appointment_id"]) for name in extra),
+            *(((since >= cell.first) & (since <= cell.last)).any().alias(f"came_{cell.period}") for cell in cells),
+        )
+    )
 
 
 def passed(unit: str, until: int) -> pl.Expr:
