@@ -68,6 +68,7 @@ def arguments(folder: Path, *, port: int, token: str, opens_browser: bool) -> li
         "--ServerApp.allow_root=True",  # in a container everyone is root; the token is what protects
         f"--LabApp.default_url=/lab/tree/{FIRST}",
         f"--IdentityProvider.token={token}",
+        "--ServerApp.answer_yes=True",  # Ctrl-C is meant
         "--PasswordIdentityProvider.hashed_password=",
         *QUIET,
     ]
