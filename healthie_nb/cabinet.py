@@ -11,12 +11,14 @@ from healthie_nb.frame import INSTANT
 from healthie_nb.store import WHOLE, WINDOW, Folder, Memory, Store, StoreError, readable_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from healthie_nb.query import Query
+    from healthie_nb.store import Manifest
 
 STORED = {
+    "practice": pl.String(),
     "query": pl.String(),
     "rows": pl.Int64(),
     "from": INSTANT,
@@ -49,22 +51,7 @@ class Cabinet:
         Rows: one per question. Columns: query String; rows Int64; from, to, loaded_at, verified_at Datetime UTC; bytes
         Int64, on disk. from and to are the ends of what is covered, null where the query has no window.
         """
-        found = []
-        for _, store in self._all():
-            manifest = store.manifest
-            spans = [part.window for part in manifest.of(WINDOW) if part.window]
-            found.append(
-                {
-                    "query": manifest.query,
-                    "rows": manifest.rows,
-                    "from": min((span.start for span in spans), default=None),
-                    "to": max((span.end for span in spans), default=None),
-                    "loaded_at": manifest.loaded_at,
-                    "verified_at": manifest.verified_at,
-                    "bytes": sum(part.size for part in manifest.of(WINDOW, WHOLE)),
-                }
-            )
-        return pl.DataFrame(found, schema=STORED).sort("query", "from", "bytes")
+        return _listed(store.manifest for _, store in self._all()).drop("practice")
 
     def forget(self, query: str) -> int:
         """Remove what is kept of a query, whatever its variables; return how many rows went.
@@ -91,3 +78,20 @@ class Cabinet:
         yield from ((None, store) for store in self._memory.values())
         for path in sorted(self.root.glob("*/manifest.json")):
             yield path.parent, Store(Folder(path.parent, self._key or b""), query="unreadable", practice=self._practice)
+
+
+def kept(root: Path) -> pl.DataFrame:
+    """Return what is kept below a cache folder, of whichever practice; `Cabinet.stored` with the practice's name."""
+    folders = (path.parent for path in sorted((root / "store").glob("*/*/manifest.json")))
+    return _listed(Store(Folder(folder, b""), query="unreadable", practice="unknown").manifest for folder in folders)
+
+
+def _listed(manifests: Iterable[Manifest]) -> pl.DataFrame:
+    found = []
+    for manifest in manifests:
+        spans = [part.window for part in manifest.of(WINDOW) if part.window]
+        start, end = min((span.start for span in spans), default=None), max((span.end for span in spans), default=None)
+        size = sum(part.size for part in manifest.of(WINDOW, WHOLE))
+        times = (manifest.loaded_at, manifest.verified_at)
+        found.append((manifest.practice, manifest.query, manifest.rows, start, end, *times, size))
+    return pl.DataFrame(found, schema=STORED, orient="row").sort("practice", "query", "from", "bytes")

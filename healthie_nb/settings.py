@@ -76,6 +76,12 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in {**kept, **os.environ}.items() if name.startswith("HEALTHIE_")}
 
 
+def cache_dir(env: Mapping[str, str]) -> Path:
+    """Return where rows are kept: HEALTHIE_CACHE_DIR, or the user's cache folder."""
+    folder = env.get("HEALTHIE_CACHE_DIR")
+    return Path(folder).expanduser() if folder else CACHE_DIR
+
+
 def from_environment(env: Mapping[str, str], *, allow_host: str | None = None) -> Settings | None:
     """Return the settings that the variables describe; None when they name no key, which means the demo practice.
 
@@ -95,7 +101,6 @@ def from_environment(env: Mapping[str, str], *, allow_host: str | None = None) -
 
 def settings(env: Mapping[str, str], url: str, key: str) -> Settings:
     """Return the settings that the variables describe, for this endpoint and key."""
-    folder = env.get("HEALTHIE_CACHE_DIR")
     return Settings(
         url=url,
         key=key,
@@ -103,7 +108,7 @@ def settings(env: Mapping[str, str], url: str, key: str) -> Settings:
         shard=env.get("HEALTHIE_API_SHARD"),
         max_rps=_rate(env.get("HEALTHIE_MAX_RPS", str(MAX_RPS))),
         zone=env.get("HEALTHIE_ZONE"),
-        cache_dir=Path(folder).expanduser() if folder else CACHE_DIR,
+        cache_dir=cache_dir(env),
         cache_key=_cache_key(env.get("HEALTHIE_CACHE_KEY")),
     )
 

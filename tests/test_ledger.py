@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
+from healthie_nb.cli import main
 from healthie_nb.ledger import Ledger, LedgerError
 from healthie_nb.store import StoreError
 
@@ -114,3 +115,22 @@ def test_without_a_key_rows_are_kept_in_memory_and_one_warning_says_so(
     assert not list((tmp_path / "cache").rglob("*.parquet"))
     with pytest.raises(StoreError, match="no key to keep a ledger"):
         practice.ledger  # noqa: B018
+
+
+def test_the_command_lists_and_purges_what_is_kept(
+    tmp_path: pathlib.Path, practice: Practice, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HEALTHIE_CACHE_DIR", str(tmp_path / "cache"))
+    practice.load("form_requests")
+    practice.load("appointments", start="2026-01-01", end="2026-01-31")
+    assert main(["cache", "ls"]) == 0
+    assert "Demo practice (synthetic): appointments, " in capsys.readouterr().out
+    assert main(["cache", "ls", "--json"]) == 0
+    listed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["query"] for line in listed] == ["appointments", "form_requests"]
+    monkeypatch.setattr("builtins.input", lambda _question: "n")
+    assert main(["cache", "purge"]) == 1
+    assert practice.stored().height == 2
+    assert main(["cache", "purge", "--yes"]) == 0
+    assert practice.stored().is_empty()
+    assert practice.ledger.seen().height > 0
