@@ -98,9 +98,8 @@ def _list_cache(options: argparse.Namespace) -> int:
     for row in () if options.json else found.iter_rows(named=True):
         span = f", {row['from']:%Y-%m-%d} to {row['to']:%Y-%m-%d}" if row["from"] else ""
         loaded = f"{row['loaded_at']:%Y-%m-%d %H:%M} UTC" if row["loaded_at"] else "not finished"
-        _say(
-            f"{row['practice']}: {row['query']}, {row['rows']:,} rows{span}, loaded {loaded}, {row['bytes'] / 1e6:.1f} MB"
-        )
+        size = f"{row['bytes'] / 1e6:.1f} MB"
+        _say(f"{row['practice']}: {row['query']}, {row['rows']:,} rows{span}, loaded {loaded}, {size}")
     if found.is_empty() and not options.json:
         _say("Nothing is kept.")
     return 0
