@@ -54,6 +54,10 @@ class UnavailableError(ApiError):
     """A passing failure that did not pass in time."""
 
 
+class PartialError(ApiError):
+    """Errors beside data: some of what was asked for is not in the answer."""
+
+
 class ThrottledError(ApiError):
     """Refused for now."""
 
@@ -115,7 +119,7 @@ def by_status(trace: Trace, host: str) -> ApiError | None:
     return ApiError(f"{host} answered HTTP {status}; check HEALTHIE_API_URL, which ends in /graphql")
 
 
-def in_answer(errors: Sequence[Mapping[str, Any]], trace: Trace, query: str) -> ApiError:
+def in_answer(errors: Sequence[Mapping[str, Any]], trace: Trace, query: str, *, is_partial: bool = False) -> ApiError:
     """Return what the errors of a GraphQL answer mean. `query` is the text that was sent."""
     extensions = [error.get("extensions") or {} for error in errors]
     codes = {str(extension.get("code", "")) for extension in extensions}
@@ -133,7 +137,7 @@ def in_answer(errors: Sequence[Mapping[str, Any]], trace: Trace, query: str) -> 
         return TooComplexError(said if re.fullmatch(r"[\w ,]+", said) else message)
     if not errors or trace.status in RETRIED_STATUS or codes & {"INTERNAL_SERVER_ERROR", "SERVICE_UNAVAILABLE"}:
         return PassingError(f"the server failed ({message or 'neither data nor errors'})")
-    return ApiError(f"the API answered with errors: {message}")
+    return (PartialError if is_partial else ApiError)(f"the API answered with errors: {message}")
 
 
 def _safe(message: str, query: str) -> str:

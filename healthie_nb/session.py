@@ -179,7 +179,7 @@ class Session:
         for warning in (result.extensions or {}).get("warnings", ()):
             self.warned(warning)
         if result.errors or result.data is None:
-            raise in_answer(result.errors or [], trace, request.text)
+            raise in_answer(result.errors or [], trace, request.text, is_partial=result.data is not None)
         if refused := by_status(trace, self.settings.host):
             raise refused
         return bytes(result.data)
