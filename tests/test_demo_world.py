@@ -256,7 +256,7 @@ def test_canary_is_planted_where_clients_can_be_identified() -> None:
 
 def test_expected_ids_are_those_of_the_files_in_queries(world: World) -> None:
     files = {path.stem for path in (Path(__file__).parent.parent / "queries").glob("*.graphql")}
-    for name in files:
+    for name in files - {"appointments_summary"}:  # totals have no ids
         assert len(expected_ids(world, name, type_ids=[truth.GROUP] if name == "group_attendance" else None)) > 0, name
     with pytest.raises(ValueError, match="no expectation for 'appointment'; there are: appointment_types"):
         expected_ids(world, "appointment")

@@ -40,7 +40,7 @@ def variables(practice: Practice, name: str) -> dict[str, object]:
     return dict(SPAN) if name == "appointments" else {}
 
 
-@pytest.mark.parametrize("name", query.names())
+@pytest.mark.parametrize("name", sorted({*query.names()} - {"appointments_summary"}))  # totals have no ids
 def test_a_query_gives_the_worlds_own_rows_and_a_second_load_asks_nothing(
     served: Served, small_world: World, practice: Practice, name: str
 ) -> None:

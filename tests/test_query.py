@@ -141,7 +141,7 @@ def test_a_query_that_is_too_deep_is_refused() -> None:
 
 def test_an_unknown_name_lists_the_names() -> None:
     with pytest.raises(
-        QueryError, match="no query named 'appointment'; there are: appointment_types, appointments, clients"
+        QueryError, match="no query named 'appointment'; there are: appointment_types, appointments, appointments_s"
     ):
         query.read("appointment")
 

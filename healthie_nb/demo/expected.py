@@ -66,6 +66,6 @@ _QUERIES: dict[str, tuple[str, str | None, Callable[[pl.DataFrame], pl.DataFrame
     "form_requests": ("form_requests", None, _all),
     "filled_forms": ("filled_forms", "updated_at", _filled),
     "form_templates": ("form_templates", None, _all),
-    "chart_notes": ("filled_forms", "created_at", _notes),
+    "chart_notes": ("filled_forms", "updated_at", _notes),
     "current_user": ("providers", None, _owner),
 }
