@@ -1,18 +1,22 @@
 """What may leave the practice: small cells hidden so that they cannot be worked out, ids as pseudonyms."""
 
+from __future__ import annotations
+
 import hashlib
 import hmac
 import secrets
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 import polars as pl
-from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import coo_array
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from scipy.optimize import LinearConstraint
 
 Audience = Literal["internal", "external"]
 Ints = np.typing.NDArray[np.int64]
@@ -270,6 +274,8 @@ def fixed(
 
     Hidden cells of the table are at least 1, as the reader knows that zeros are shown.
     """
+    from scipy.optimize import Bounds, milp  # noqa: PLC0415, only suppression needs it
+
     if not len(cells):
         return cells
     place = np.cumsum(unknown) - 1
@@ -286,7 +292,7 @@ def fixed(
     return remaining
 
 
-def _aims(is_open: Bools) -> "Iterator[np.typing.NDArray[np.float64]]":
+def _aims(is_open: Bools) -> Iterator[np.typing.NDArray[np.float64]]:
     """Directions to look for other numbers in: at random while that settles cells, then each open one down and up."""
     draw, before = np.random.default_rng(0), -1
     while before != (before := int(is_open.sum())) and before:
@@ -302,6 +308,9 @@ def _equations(
     values: Ints, sums: Sequence[tuple[int, Sequence[int]]], unknown: Bools, place: Ints
 ) -> LinearConstraint:
     """Write the sums as equations in the unknown cells, what is known on the right side."""
+    from scipy.optimize import LinearConstraint  # noqa: PLC0415, only suppression needs it
+    from scipy.sparse import coo_array  # noqa: PLC0415, only suppression needs it
+
     signed = [[(total, 1), *((part, -1) for part in own)] for total, own in sums]
     entries = [(row, int(place[c]), sign) for row, cs in enumerate(signed) for c, sign in cs if unknown[c]]
     right = [-sum(sign * int(values[c]) for c, sign in cs if not unknown[c]) for cs in signed]

@@ -6,7 +6,6 @@ from typing import Final
 
 import numpy as np
 import polars as pl
-from scipy import stats
 
 Z: Final = 1.959963984540054  # two-sided 95 %
 # Below it a rate is shown but flagged: NCQA reports no HEDIS rate on fewer.
@@ -121,6 +120,8 @@ def kaplan_meier(spells: pl.DataFrame) -> pl.DataFrame:
 
 def _curve(spells: pl.DataFrame) -> pl.DataFrame:
     """Survival and its log-log interval on every day of an end, by scipy."""
+    from scipy import stats  # noqa: PLC0415, a second that only survival and limits need
+
     if spells.is_empty():
         return pl.DataFrame(schema={"day": pl.Int64, "survival": pl.Float64, "low": pl.Float64, "high": pl.Float64})
     days, ended = spells["days"].to_numpy(), spells["ended"].to_numpy()
@@ -178,6 +179,8 @@ def logrank(spells: pl.DataFrame, *, group: str) -> pl.DataFrame:
     ------
     scipy.stats.logrank (its z, squared).
     """
+    from scipy import stats  # noqa: PLC0415, a second that only survival and limits need
+
     names = spells[group].unique().sort()
     if len(names) != 2:  # noqa: PLR2004
         raise ValueError(
@@ -215,6 +218,8 @@ def funnel_limits(n: pl.Series, *, rate: float) -> pl.DataFrame:
     >>> funnel_limits(pl.Series([40]), rate=0.1).select(pl.exclude("n").round(3)).row(0)
     (0.025, 0.2, 0.0, 0.275)
     """
+    from scipy import stats  # noqa: PLC0415, a second that only survival and limits need
+
     sizes = n.unique().sort().cast(pl.Int64)
     tails = {"low_95": 0.025, "high_95": 0.975, "low_998": 0.001, "high_998": 0.999}
     limits = {name: stats.binom.ppf(tail, sizes.to_numpy(), rate) / sizes for name, tail in tails.items()}
