@@ -35,7 +35,7 @@ SLOW = {"notebooks"}
 def main() -> None:
     """Run the steps away from the user's own folders."""
     is_quick = "--quick" in sys.argv
-    with tempfile.TemporaryDirectory() as home:  # A run neither sees nor changes what the user keeps.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:  # A run neither sees nor changes what the user keeps.
         run(is_quick=is_quick, environment={**os.environ, "XDG_CACHE_HOME": home, "XDG_DATA_HOME": home})
 
 
