@@ -80,7 +80,7 @@ def frame(pages: Sequence[pl.DataFrame], fields: Sequence[Field]) -> pl.DataFram
     for name, _, field in leaves:
         text = flat.get_column(name)
         try:
-            typed[name] = flat.select(_typed(pl.col(name), field, _shape(text, field))).to_series()
+            typed[name] = _column(text, field)
         except pl.exceptions.PolarsError:
             typed.clear()
             break
@@ -115,7 +115,7 @@ def _leaves(
             yield prefix + field.key, column(field.key), field
 
 
-def _typed(text: pl.Expr, field: Field, shape: str | None = None) -> pl.Expr:
+def _typed(text: pl.Expr, field: Field) -> pl.Expr:
     if field.is_list and field.fields:
         inner = [
             _typed(item, part).alias(name) for name, item, part in _leaves(field.fields, pl.element().struct.field)
@@ -124,27 +124,25 @@ def _typed(text: pl.Expr, field: Field, shape: str | None = None) -> pl.Expr:
     if field.is_list:
         return text.list.eval(_typed(pl.element(), dataclasses.replace(field, is_list=False)))
     if field.type == "ISO8601DateTime":
-        return _instant(text, shape)
+        return _instant(text)
     if field.type == "ISO8601Date":
         return text.str.to_date("%Y-%m-%d")
     return text.cast(_dtype(field))
 
 
-def _shape(text: pl.Series, field: Field) -> str | None:
-    """Return the one shape that all the instants of a column have; None when they are mixed."""
-    if field.type != "ISO8601DateTime" or field.is_list:
-        return None
-    for shape in (ISO, SPACED):
-        if text.str.to_datetime(shape, time_unit="us", strict=False).null_count() == text.null_count():
-            return shape
-    return None
+def _column(text: pl.Series, field: Field) -> pl.Series:
+    if field.type == "ISO8601DateTime" and not field.is_list:
+        # Mostly all instants of a column have one shape; reading them is most of what a frame costs, so read them once.
+        some = text[text.is_not_null().arg_max() or 0] if text.len() else None
+        shape = SPACED if some and " " in some else ISO
+        instants = text.str.to_datetime(shape, time_unit="us", time_zone="UTC", strict=False)
+        if instants.null_count() == text.null_count():
+            return instants
+    return text.to_frame().select(_typed(pl.col(text.name), field)).to_series()
 
 
-def _instant(text: pl.Expr, shape: str | None) -> pl.Expr:
-    if shape is None:
-        text = (
-            text.str.replace(r" ?(UTC|Z)$", "+00:00")
-            .str.replace(" ", "T", literal=True)
-            .str.replace(" ", "", literal=True)
-        )
-    return text.str.to_datetime(shape or ISO, time_unit="us", time_zone="UTC")
+def _instant(text: pl.Expr) -> pl.Expr:
+    same = (
+        text.str.replace(r" ?(UTC|Z)$", "+00:00").str.replace(" ", "T", literal=True).str.replace(" ", "", literal=True)
+    )
+    return same.str.to_datetime(ISO, time_unit="us", time_zone="UTC")
