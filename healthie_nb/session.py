@@ -120,12 +120,19 @@ class Session:
             The answer holds errors, beside data or not.
         """
         request = _Request(operation, variables)
+        # Most pass at once, and stamina's bookkeeping costs nearly as much as a request: so it starts at a failure.
+        try:
+            return await self._until_admitted(request)
+        except PassingError as error:
+            first = error
         try:
             async for attempt in stamina.retry_context(
                 on=PassingError, attempts=None, timeout=retry_for_s, wait_initial=0.2, wait_max=10.0
             ):
                 with attempt:
-                    self.counts.retried += attempt.num > 1
+                    if attempt.num == 1:
+                        raise first
+                    self.counts.retried += 1
                     return await self._until_admitted(request)
         except PassingError as error:
             message = (
