@@ -13,14 +13,16 @@ import dataclasses
 import math
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import stamina
 
-from healthie_nb.failures import ApiError, TooComplexError
+from healthie_nb.failures import ApiError, PartialError, TooComplexError
 from healthie_nb.frame import frame, page
 from healthie_nb.session import RETRY_FOR_S
-from healthie_nb.windows import Window
+from healthie_nb.windows import Window, sliced
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -35,16 +37,24 @@ OVERLAP = timedelta(seconds=1)
 WORTH_A_SPLIT = 4  # pages left
 MAX_LATENCY_S = 0.5  # a server slower than this is not helped by more requests
 TRIES = 3
+PARTIAL_TRIES = 8  # one answer in five that is not whole, by chance, must not end a pull
+# Windows are counted up to just before a boundary, so that it does not matter whose a row on the boundary is.
+JUST_BEFORE = timedelta(microseconds=500)
 
 
 @dataclass(frozen=True)
 class Part:
-    """The rows of one window, or of a whole chain. `is_settled` is false when they would not hold still."""
+    """The rows of one window, or of a whole chain. `is_settled` is false when they would not hold still.
+
+    One page is what the server held at one moment. Between two pages a row may go and another come, which moves a third
+    past the cursor and leaves every count as it was: `doubt` is the span in which such rows may lie.
+    """
 
     rows: pl.DataFrame
     window: Window | None
     null_items: int
     is_settled: bool
+    doubt: Window | None = None
 
 
 class _PageInfo(msgspec.Struct):
@@ -88,8 +98,13 @@ class Chain:
 
     @property
     def is_steady(self) -> bool:
-        """Whether the first and the last page counted the same rows."""
-        return self.totals[0] == self.totals[-1]
+        """Whether all pages counted the same rows."""
+        return len(set(self.totals)) == 1
+
+    @property
+    def has_shrunk(self) -> bool:
+        """Whether rows went while others were read: those behind them moved up, past the cursor."""
+        return any(late is not None and late < (early or 0) for early, late in pairwise(self.totals))
 
 
 @dataclass(eq=False)
@@ -101,17 +116,27 @@ class _Run(Chain):
     expected: float = field(kw_only=True)
     reached: datetime = field(kw_only=True)
     tries: int = field(kw_only=True, default=0)
+    is_exact: bool = field(
+        kw_only=True, default=False
+    )  # pulled without overlap and uncut, so that null items can count
 
     @classmethod
-    def over(cls, window: Window, *, expected: float, tries: int = 0) -> _Run:
-        return cls(window=window, wire_end=window.end, expected=expected, reached=window.start, tries=tries)
+    def over(cls, window: Window, *, expected: float, tries: int = 0, is_exact: bool = False) -> _Run:
+        return cls(
+            window=window,
+            wire_end=window.end,
+            expected=expected,
+            reached=window.start,
+            tries=tries,
+            is_exact=is_exact,
+        )
 
     @property
     def left(self) -> float:
         """About how many rows are still to come, as if they were spread evenly."""
         total = self.totals[-1] if self.totals else None
         ahead = self.expected if total is None else max(0.0, total - self.received)
-        whole = (self.wire_end - self.reached).total_seconds()
+        whole = 0.0 if self.is_exact else (self.wire_end - self.reached).total_seconds()
         return ahead * max(0.0, (self.window.end - self.reached).total_seconds()) / whole if whole > 0 else 0.0
 
     def split(self) -> _Run:
@@ -189,7 +214,7 @@ class Puller:
 
     async def one(self, *, retry_for_s: float = RETRY_FOR_S) -> pl.DataFrame:
         """Pull a query without pages: an object is one row, a list is many."""
-        answer = await self._session.ask(self._query.operation, self._variables, retry_for_s=retry_for_s)
+        answer = await self._ask(self._query.operation, self._variables, retry_for_s=retry_for_s)
         text = bytes(msgspec.json.decode(answer, type=dict[str, msgspec.Raw])[self._query.key]).strip()
         rows, _ = page(
             b"[]" if text == b"null" else text if text.startswith(b"[") else b"[" + text + b"]", self._query.fields
@@ -202,7 +227,7 @@ class Puller:
 
     async def count(self, window: Window) -> int:
         """Ask how many rows the server counts in a window."""
-        answer = await self.page(self._query.operation, first=1, window=window)
+        answer = await self.page(self._query.operation, first=1, window=_just_before(window))
         assert answer.total is not None  # a windowed query asks for it: query.read sees to that
         return answer.total
 
@@ -214,16 +239,24 @@ class Puller:
         if window:
             variables |= {"start": window.start.isoformat(), "end": window.end.isoformat()}
         known = {name: value for name, value in variables.items() if name in operation.variables}
+        size = first or self._page_size
         try:
-            data = await self._session.ask(operation, {**known, "first": first or self._page_size})
+            data = await self._ask(operation, {**known, "first": size})
         except TooComplexError:
-            if first is not None or self._page_size < self._query.page_size or self._page_size == 1:
+            # Of those in flight together the first makes the page smaller, and the others ask for that.
+            is_first = size == self._page_size
+            if first is not None or size == 1 or (is_first and size < self._query.page_size):
                 raise
             data = None
-        if data is None:
-            self._page_size = max(1, self._page_size // 2)
-            return await self.page(operation, after=after, window=window)
-        return self._read(data)
+            self._page_size = size // 2 if is_first else self._page_size
+        return await self.page(operation, after=after, window=window) if data is None else self._read(data)
+
+    async def _ask(self, operation: Operation, variables: Mapping[str, Any], **options: Any) -> bytes:
+        """Ask, and a few times more while there are errors beside the data: what is not whole is not taken."""
+        async for attempt in stamina.retry_context(on=PartialError, attempts=PARTIAL_TRIES, timeout=None, wait_max=1.0):
+            with attempt:
+                return await self._session.ask(operation, variables, **options)
+        raise AssertionError  # the last attempt returns or raises
 
     def frame(self, pages: Sequence[pl.DataFrame]) -> pl.DataFrame:
         """Return pages as a flat frame: each id once, the newest of its versions."""
@@ -274,7 +307,7 @@ class Puller:
         self, run: _Run, keep: Callable[[Part], Awaitable[None]], spread: Callable[[], None]
     ) -> list[_Run]:
         """Pull a window and keep it; return what is to be pulled again because rows moved meanwhile."""
-        asked = Window(run.window.start - OVERLAP, run.window.end + OVERLAP)
+        asked = _just_before(run.window) if run.is_exact else _wider(run.window)
         cursor: str | None = None
         while True:
             answer = await self.page(self._query.operation, after=cursor, window=asked)
@@ -285,13 +318,21 @@ class Puller:
             cursor = self._next(answer, run)
             spread()
         part = await asyncio.to_thread(self._part, run, was_cut=not answer.is_last)
-        if part.is_settled or run.tries == TRIES:
-            await keep(part)
+        is_known = run.is_exact or not run.null_items
+        if run.tries == TRIES or (part.is_settled and is_known):
+            await keep(dataclasses.replace(part, is_settled=part.is_settled and is_known))
             return []
-        if run.tries == 0:
-            return [_Run.over(run.window, expected=run.received, tries=1)]
-        # Rows that move from page to page cannot do so where there is only one page.
-        return [_Run.over(half, expected=run.received / 2, tries=run.tries + 1) for half in run.window.halves()]
+        tries = run.tries + (not part.is_settled)
+        again = self.finely(run.window, part.rows)
+        return [
+            _Run.over(window, expected=self._page_size / 2, tries=tries, is_exact=run.is_exact or run.null_items > 0)
+            for window in again
+        ]
+
+    def finely(self, window: Window, rows: pl.DataFrame) -> list[Window]:
+        """Return the window cut so that each piece fits a page: there rows cannot move from page to page."""
+        times = rows.get_column(self._query.window or "").sort()
+        return sliced(window, times.gather_every(max(1, self._page_size // 2)).to_list())
 
     def _reached(self, answer: Page, run: _Run) -> datetime:
         text = answer.rows.get_column(self._query.window or "")[-1] if answer.rows.height else None
@@ -303,7 +344,16 @@ class Puller:
         # After a cut the rest is another's, if the rows did come in order.
         is_whole = times.is_sorted() if was_cut else run.totals[0] == rows.n_unique("id") + run.null_items
         inside = self._once_each(rows.filter(times >= run.window.start, times < run.window.end))
-        return Part(inside, run.window, run.null_items, is_settled=is_whole and run.is_steady)
+        doubt = None if len(run.pages) == 1 else _wider(Window(run.window.start, run.wire_end))
+        return Part(inside, run.window, run.null_items, is_settled=is_whole and run.is_steady, doubt=doubt)
+
+
+def _wider(window: Window) -> Window:
+    return Window(window.start - OVERLAP, window.end + OVERLAP)
+
+
+def _just_before(window: Window) -> Window:
+    return Window(window.start - JUST_BEFORE, window.end - JUST_BEFORE)
 
 
 def _listed(nodes: msgspec.Raw) -> bytes:

@@ -16,7 +16,7 @@ import secrets
 import shutil
 import warnings
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import keyring
 import keyring.errors
@@ -35,13 +35,18 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 GRACE = timedelta(hours=1)  # a reader may still hold a part that a refresh has replaced
-WINDOW, WHOLE, DATELESS, DELETED = "window", "whole", "dateless", "deleted"
+# GONE rows were missing from a pull and may have moved elsewhere; at its end they are DELETED, or not gone.
+WINDOW, WHOLE, DATELESS, GONE, DELETED = "window", "whole", "dateless", "gone", "deleted"
 
 
 class StoreError(HealthieError):
     """The store cannot be used as it is. What it holds is untouched."""
+
+
+class StoreWarning(UserWarning):
+    """Rows cannot be kept where they should be."""
 
 
 class DamagedPartError(StoreError):
@@ -53,7 +58,12 @@ class DamagedPartError(StoreError):
 
 
 class StoredPart(msgspec.Struct, frozen=True):
-    """One file of rows. A window's part holds the rows whose window column lies in [start, end)."""
+    """One file of rows. A window's part holds the rows whose window column lies in [start, end).
+
+    `null_items`: rows that the server counts and the key may not see. `doubt`: the span of time in which rows that came
+    or went while these were pulled may have hidden others; None once what changed meanwhile is known. `is_settled`:
+    false when the rows would not hold still; they are asked for again next time.
+    """
 
     name: str
     kind: str
@@ -62,6 +72,9 @@ class StoredPart(msgspec.Struct, frozen=True):
     pulled_at: datetime
     start: datetime | None = None
     end: datetime | None = None
+    null_items: int = 0
+    doubt: tuple[datetime, datetime] | None = None
+    is_settled: bool = True
 
     @property
     def window(self) -> Window | None:
@@ -116,6 +129,7 @@ class _Place(Protocol):
     def put_manifest(self, text: bytes) -> None: ...
     def put(self, name: str, rows: pl.DataFrame) -> int: ...
     def scan(self, name: str) -> pl.LazyFrame: ...
+    def names(self) -> set[str]: ...
     def remove(self, name: str) -> None: ...
     def lock(self) -> contextlib.AbstractContextManager[object]: ...
     def clear(self) -> None: ...
@@ -134,43 +148,56 @@ class Store:
         if text is None:
             return self._empty
         try:
-            manifest = msgspec.json.decode(text, type=Manifest)
+            manifest: Manifest | None = msgspec.json.decode(_checked(text), type=Manifest)
         except msgspec.MsgspecError:
+            manifest = None
+        if manifest is None or manifest.format != FORMAT:
             logger.warning("the manifest of %s cannot be read; its rows will be asked for again", self._empty.query)
             return self._empty
-        return manifest if manifest.format == FORMAT else self._empty
+        return manifest
 
     def lock(self) -> contextlib.AbstractContextManager[object]:
         """Hold off other writers, in this process and in others. Readers need no lock."""
         return self._place.lock()
 
-    def put(self, rows: pl.DataFrame, *, kind: str, now: datetime, window: Window | None = None) -> StoredPart:
-        """Write a part and return it; it counts once `replace` names it."""
+    def put(
+        self, rows: pl.DataFrame, *, kind: str, now: datetime, window: Window | None = None, **facts: Any
+    ) -> StoredPart:
+        """Write a part and return it; it counts once `replace` names it. `facts` are fields of StoredPart."""
         span = f"-{window.start:%Y%m%d}-{window.end:%Y%m%d}" if window else ""
         name = f"{kind}{span}-{secrets.token_hex(4)}"
         size = self._place.put(name, rows)
-        return StoredPart(name, kind, rows.height, size, now, *((window.start, window.end) if window else ()))
+        return StoredPart(name, kind, rows.height, size, now, *((window.start, window.end) if window else ()), **facts)
 
     def replace(
         self, old: Iterable[StoredPart], new: Iterable[StoredPart], *, now: datetime, **marks: datetime | None
     ) -> Manifest:
         """Exchange parts and set marks, all at once; files that are replaced stay for an hour, for their readers."""
-        manifest = self.manifest
+        manifest, new = self.manifest, tuple(new)
         gone = {part.name for part in old}
-        expired = {name for name, at in manifest.retired if not now - GRACE <= at <= now + GRACE}
+        # A time that lies ahead was written by a clock that has been set back since: its hour begins now.
+        retired = {name: min(at, now) for name, at in manifest.retired} | dict.fromkeys(
+            gone - {part.name for part in new}, now
+        )
+        expired = {name for name, at in retired.items() if at < now - GRACE}
         after = msgspec.structs.replace(
             manifest,
             parts=(*(part for part in manifest.parts if part.name not in gone), *new),
-            retired=(
-                *(item for item in manifest.retired if item[0] not in expired),
-                *((name, now) for name in sorted(gone)),
-            ),
+            retired=tuple(sorted(item for item in retired.items() if item[0] not in expired)),
             **marks,
         )
-        self._place.put_manifest(msgspec.json.encode(after))
+        text = msgspec.json.encode(after)
+        self._place.put_manifest(text + b"\n" + _checksum(text))
         for name in expired:
             self._place.remove(name)
         return after
+
+    def sweep(self) -> None:
+        """Remove parts that a killed run wrote and never named. For the holder of the lock only."""
+        manifest = self.manifest
+        named = {part.name for part in manifest.parts} | {name for name, _ in manifest.retired}
+        for name in self._place.names() - named:
+            self._place.remove(name)
 
     def scan(self, parts: Iterable[StoredPart]) -> pl.LazyFrame:
         """Return the rows of these parts, unread."""
@@ -192,22 +219,26 @@ class Store:
             return rows.collect()
         except (pl.exceptions.PolarsError, OSError):
             pass
-        for part in parts:
-            damaged = False
-            try:
-                damaged = self._place.scan(part.name).collect().height != part.rows
-            except (pl.exceptions.PolarsError, OSError):
-                damaged = True
-            if damaged:
-                raise DamagedPartError(part)
+        if damaged := next((part for part in parts if self._is_damaged(part)), None):
+            raise DamagedPartError(damaged)
         raise StoreError(
             f"the stored parts of {self._empty.query} do not fit together; run practice.forget({self._empty.query!r})"
         )
 
     def drop(self, part: StoredPart, *, now: datetime) -> None:
-        """Uncover what a damaged part covered, so that it is asked for again."""
+        """Uncover what a damaged part covered, so that it is asked for again; all other damaged ones with it."""
         with self.lock():
-            self.replace((part,), (), now=now)
+            self.replace({part, *self.damaged()}, (), now=now)
+
+    def damaged(self) -> list[StoredPart]:
+        """Return the parts that cannot be read. Reads all of them."""
+        return [part for part in self.manifest.parts if self._is_damaged(part)]
+
+    def _is_damaged(self, part: StoredPart) -> bool:
+        try:
+            return self._place.scan(part.name).collect().height != part.rows
+        except (pl.exceptions.PolarsError, OSError):
+            return True
 
     def forget(self) -> None:
         """Remove what is stored."""
@@ -227,6 +258,9 @@ class Folder:
             return (self._path / "manifest.json").read_bytes()
         except FileNotFoundError:
             return None
+        except OSError as error:
+            reason = error.strerror
+        raise StoreError(f"{self._path}: {reason}; set HEALTHIE_CACHE_DIR to a folder of your own")
 
     def put_manifest(self, text: bytes) -> None:
         """Put a manifest in the place of the last one, at once."""
@@ -245,14 +279,26 @@ class Folder:
         properties = pl.ParquetDecryptionProperties(footer_key=self._key, aad_prefix=name.encode())
         return pl.scan_parquet(self._path / f"{name}.parquet", decryption=properties, glob=False)
 
+    def names(self) -> set[str]:
+        """Return the names of all files of parts, finished or not."""
+        return {path.stem for path in self._path.glob("*.parquet")} | {
+            path.name for path in self._path.glob(".*.????????")
+        }
+
     def remove(self, name: str) -> None:
         """Remove a part that nothing names any more."""
-        (self._path / f"{name}.parquet").unlink(missing_ok=True)
+        for path in (self._path / f"{name}.parquet", self._path / name):
+            with contextlib.suppress(OSError):  # What cannot be removed now is swept later.
+                path.unlink(missing_ok=True)
 
     def lock(self) -> contextlib.AbstractContextManager[object]:
-        """Return the lock of this data set."""
-        os.close(os.open(self._path / "lock", os.O_CREAT | os.O_RDWR, 0o600))
-        return FileLock(self._path / "lock", mode=0o600)
+        """Return the lock of this data set. Raises StoreError where it cannot be taken."""
+        try:
+            os.close(os.open(self._path / "lock", os.O_CREAT | os.O_RDWR, 0o600))
+            return FileLock(self._path / "lock", mode=0o600)
+        except OSError as error:
+            reason = error.strerror
+        raise self._unwritable(reason)
 
     def clear(self) -> None:
         """Remove everything but the lock, which another may hold."""
@@ -276,7 +322,10 @@ class Folder:
             return
         finally:
             draft.unlink(missing_ok=True)
-        raise StoreError(
+        raise self._unwritable(reason)
+
+    def _unwritable(self, reason: str | None) -> StoreError:
+        return StoreError(
             f"{self._path}: {reason}. What was stored before is whole. Make room there (healthie-nb cache purge), or "
             "set HEALTHIE_CACHE_DIR to another folder"
         )
@@ -308,6 +357,10 @@ class Memory:
             raise FileNotFoundError(name)
         return self._frames[name].lazy()
 
+    def names(self) -> set[str]:
+        """Return the names of all frames."""
+        return set(self._frames)
+
     def remove(self, name: str) -> None:
         """Let a frame go."""
         self._frames.pop(name, None)
@@ -320,6 +373,34 @@ class Memory:
         """Let everything go."""
         self._frames.clear()
         self._manifest = None
+
+
+def place(path: Path, key: bytes) -> Folder | Memory:
+    """Return the folder; memory, with a warning, where nothing can be written and nothing is stored yet."""
+    try:
+        folder = Folder(path, key)
+        if os.access(path, os.W_OK) or folder.manifest() is not None:
+            return folder
+        reason: str | None = "it is read-only"
+    except OSError as error:
+        reason = error.strerror
+    warnings.warn(
+        f"{path}: {reason}, so rows are kept in memory only and loaded anew each time; set HEALTHIE_CACHE_DIR to "
+        "another folder",
+        StoreWarning,
+        stacklevel=5,
+    )
+    return Memory()
+
+
+def _checksum(text: bytes) -> bytes:
+    return hashlib.sha256(text).hexdigest().encode()
+
+
+def _checked(text: bytes) -> bytes:
+    """Return the manifest above its checksum; nothing if the two do not fit."""
+    body, _, checksum = text.rpartition(b"\n")
+    return body if _checksum(body) == checksum else b""
 
 
 def cache_key(settings: Settings) -> bytes | None:

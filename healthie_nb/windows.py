@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from healthie_nb.query import QueryError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 
 @dataclass(frozen=True, order=True)
@@ -84,3 +85,9 @@ def joined(windows: Iterable[Window]) -> list[Window]:
         else:
             found.append(window)
     return found
+
+
+def sliced(window: Window, times: Sequence[datetime]) -> list[Window]:
+    """Return the window cut at those of these times that lie inside it."""
+    cuts = [window.start, *sorted({time for time in times if window.start < time < window.end}), window.end]
+    return [Window(start, end) for start, end in pairwise(cuts)]
