@@ -15,24 +15,27 @@ from healthie_nb.visits import visits as visits
 if TYPE_CHECKING:
     from healthie_nb import charts as charts
     from healthie_nb import explore as explore
+    from healthie_nb import forms as forms
     from healthie_nb import privacy as privacy
     from healthie_nb import query as query
     from healthie_nb import retention as retention
     from healthie_nb import roles as roles
     from healthie_nb import stats as stats
     from healthie_nb import tables as tables
+    from healthie_nb import volume as volume
     from healthie_nb.practice import Practice as Practice
     from healthie_nb.practice import connect as connect
     from healthie_nb.query import HealthieError as HealthieError
 
 _NAMES = {"Practice": "practice", "connect": "practice", "HealthieError": "query"}
-_MODULES = {"charts", "explore", "privacy", "query", "retention", "roles", "stats", "tables"}
+_MODULES = {"charts", "explore", "forms", "privacy", "query", "retention", "roles", "stats", "tables", "volume"}
 __all__ = [
     "HealthieError",
     "Practice",
     "charts",
     "connect",
     "explore",
+    "forms",
     "privacy",
     "query",
     "retention",
@@ -40,6 +43,7 @@ __all__ = [
     "stats",
     "tables",
     "visits",
+    "volume",
 ]
 
 

@@ -1,0 +1,198 @@
+"""Who came and who did not: shares of due visits missed, their bounds and intervals."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from itertools import product
+from typing import Any, Final, Literal, get_args
+
+import narwhals as nw
+import polars as pl
+
+from healthie_nb.engines import reduced
+from healthie_nb.newcomers import Every, choice, clinical, day_number, is_over, offset
+from healthie_nb.slices import By, between, columns_of, number
+from healthie_nb.stats import FEW, clustered, wilson
+from healthie_nb.visits import MetricError, require
+
+Measure = Literal["no-show", "lost"]
+Late = Literal["status", "notice"]
+
+MEASURES: Final = get_args(Measure)
+LATE: Final = get_args(Late)
+RATED: Final = ("provider", "type", "role", "modality", "weekday", "hour", "first visit")
+_KEPT: Final = ("occurred", "checked_in")
+_COUNTED: Final = ("kept", "no_show", "late_status", "late_notice", "unmarked")
+
+
+def rates(
+    visits: Any,
+    *,
+    as_of: str | date,
+    every: Every | None = None,
+    by: Sequence[By] = (),
+    since: str | date | None = None,
+    history_from: str | date | None = None,
+    clients: pl.DataFrame | None = None,
+) -> pl.DataFrame:
+    """Share of due clinical visits that were missed, with bounds for what nobody marked.
+
+    Due: occurred, checked in, no-show or cancelled late, up to `as_of`; cancelled in time, rescheduled and unrecorded
+    are outside. Missed, by `measure`: "no-show", no-shows alone; "lost", with those cancelled late. Late is told in two
+    ways, beside each other: by Healthie's "status" Late Cancellation, which a practice may have switched on midway, and
+    by "notice" under the hours given to `visits`, for Cancelled and Late Cancellation alike (Healthie keeps only the
+    last change of a status; where its time is not known, the status tells). A "first visit" is one before which the
+    client had no occurred clinical visit; with `history_from`, of clients who may have come before it this is unknown.
+
+    Rows
+    ----
+    One per period, slice, measure and way of telling late, in that order.
+
+    Columns
+    -------
+    with `every`, period Date, its first day; per `by` provider_id, appointment_type_id, role, modality String, weekday,
+    hour Int64, is_first Boolean (null: unknown); measure, late String; clients Int64 with due visits; due, missed
+    Int64; rate Float64 missed / due in 0..1, null when due is 0; low, high Float64, Wilson 95 %; robust_low,
+    robust_high Float64, cluster-robust by client, for visits of one client are alike; design_effect Float64; unmarked
+    Int64, past visits without a status; if_kept, if_missed Float64, the rate if all of these were kept, or missed;
+    with `every`, is_open Boolean, the period is not over at `as_of`; few Boolean, under 30 due.
+
+    Raises
+    ------
+    MetricError for an option that is not allowed, `as_of` before the first visit, or a missing column.
+
+    Source
+    ------
+    queries/appointments.graphql, group_attendance.graphql through `visits`; queries/clients.graphql.
+
+    Examples
+    --------
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-05", "2026-01-12 No-Show"], "bob": ["2026-01-06", "2026-01-13"]})
+    >>> rates(seen, as_of="2026-01-31").select("measure", "late", "clients", "due", "missed", "rate").row(0)
+    ('no-show', 'status', 2, 4, 1, 0.25)
+    """
+    columns = columns_of(by, RATED)
+    if every is None:
+        return sliced(visits, as_of, columns, since=since, history_from=history_from, clients=clients)
+    offset(every)
+    table = sliced(visits, as_of, [every, *columns], since=since, history_from=history_from, clients=clients)
+    return (
+        table.rename({every: "period"})
+        .with_columns(is_open=~is_over("period", every, as_of))
+        .select(pl.exclude("few"), "few")
+    )
+
+
+def sliced(
+    visits: Any,
+    as_of: str | date,
+    columns: list[str],
+    *,
+    since: str | date | None = None,
+    history_from: str | date | None = None,
+    clients: pl.DataFrame | None = None,
+    made: Mapping[str, nw.Expr] | None = None,
+) -> pl.DataFrame:
+    """Rates per value of columns, of which some are `made` on the way; else as `rates`."""
+    per_client = _outcomes(visits, as_of, since, columns, made or {})
+    if "is_first" in columns:
+        per_client = _with_unknown(per_client, history_from, clients)
+    parts = [_measured(per_client, columns, *which) for which in product(MEASURES, LATE)]
+    order = pl.Enum(MEASURES), pl.Enum(LATE)
+    named = pl.col("measure").cast(order[0]), pl.col("late").cast(order[1])
+    return pl.concat(parts).sort(*columns, *named, nulls_last=True)
+
+
+def _outcomes(
+    visits: Any, as_of: str | date, since: str | date | None, columns: list[str], made: Mapping[str, nw.Expr]
+) -> pl.DataFrame:
+    """Count outcomes per client and slice. The big step."""
+    is_first = "is_first" in columns
+    needs = [name for name in columns if name not in {"is_first", *made}]
+    rows = clinical(visits, as_of, "late_by_notice", *needs)
+    status = nw.col("status")
+    if is_first:
+        first_kept = nw.when(status == "occurred").then(nw.col("starts_at")).min().over("client_id")
+        rows = rows.with_columns(first_kept=first_kept, first_day=nw.col("day").min().over("client_id"))
+        before = (nw.col("starts_at") <= nw.col("first_kept")) | nw.col("first_kept").is_null()
+        rows = rows.with_columns(is_first=before)
+    is_late = status == "late_cancelled"
+    is_off = is_late | (status == "cancelled")
+    by_notice = nw.when(nw.col("late_by_notice").is_null()).then(is_late).otherwise(nw.col("late_by_notice"))
+    counted = {
+        "kept": status.is_in(_KEPT),
+        "no_show": status == "no_show",
+        "late_status": is_late,
+        "late_notice": is_off & by_notice,
+        "unmarked": status == "unrecorded",
+    }
+    kept = between(rows, since, as_of).with_columns(**made) if made else between(rows, since, as_of)
+    extra = [nw.col("first_day").min()] if is_first else []
+    # In an order of its own, so that sums of fractions are the same on every engine.
+    return reduced(
+        kept.group_by("client_id", *columns).agg(
+            *(number(holds).alias(name) for name, holds in counted.items()), *extra
+        )
+    ).sort("client_id", *columns)
+
+
+def _with_unknown(
+    per_client: pl.DataFrame, history_from: str | date | None, clients: pl.DataFrame | None
+) -> pl.DataFrame:
+    """Tell no first visit of those who may have come before the history there is."""
+    if history_from is None:
+        return per_client
+    if clients is None:
+        raise MetricError(
+            "history_from tells old clients from new by their sign-up: pass clients=practice.load('clients')."
+        )
+    require(clients, ["id", "created_at"], query="clients")
+    since = day_number(history_from, name="history_from")
+    newer = clients.filter(pl.col("created_at").dt.date().to_physical() >= since)["id"]
+    is_known = pl.col("client_id").is_in(newer.implode()) & (pl.col("first_day") >= since)
+    judged = per_client.with_columns(is_first=pl.when(is_known).then("is_first")).drop("first_day")
+    slices = [name for name in judged.columns if name not in _COUNTED]
+    return judged.group_by(slices, maintain_order=True).agg(pl.col(_COUNTED).sum())
+
+
+def _measured(per_client: pl.DataFrame, columns: list[str], measure: str, late: str) -> pl.DataFrame:
+    """Rates of one measure under one way of telling late."""
+    lates, no_show, unmarked = pl.col(f"late_{late}"), pl.col("no_show"), pl.col("unmarked")
+    missed = no_show if measure == "no-show" else no_show + lates
+    counts = per_client.select("client_id", *columns, "unmarked", missed=missed, due=pl.col("kept") + no_show + lates)
+    every_one = counts.group_by(columns).agg(unmarked.sum()) if columns else counts.select(unmarked.sum())
+    robust = clustered(counts.filter(pl.col("due") > 0), by=columns, hits="missed", of="due").drop("se")
+    robust = robust.rename({"low": "robust_low", "high": "robust_high"})
+    low, high = wilson("missed", "due")
+    joined = (
+        every_one.join(robust, on=columns, how="left", nulls_equal=True)
+        if columns
+        else pl.concat([robust, every_one], how="horizontal")
+    )
+    of = pl.col("due") + unmarked
+    return (
+        joined.with_columns(pl.col("clients", "due", "missed").fill_null(0))
+        .with_columns(low=low, high=high)
+        .select(
+            *columns,
+            pl.lit(measure).alias("measure"),
+            pl.lit(late).alias("late"),
+            *("clients", "due", "missed", "rate", "low", "high", "robust_low", "robust_high", "design_effect"),
+            "unmarked",
+            if_kept=pl.when(of > 0).then(pl.col("missed") / of),
+            if_missed=pl.when(of > 0).then((pl.col("missed") + unmarked) / of),
+            few=pl.col("due") < FEW,
+        )
+    )
+
+
+def only(table: pl.DataFrame, measure: str, late: str) -> pl.DataFrame:
+    """Keep one measure, under one way of telling late.
+
+    Raises
+    ------
+    MetricError for one that is not allowed.
+    """
+    choice(measure, MEASURES, name="measure")
+    choice(late, LATE, name="late")
+    return table.filter(measure=measure, late=late)

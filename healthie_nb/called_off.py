@@ -1,0 +1,152 @@
+"""What was called off, by whom and how late; and what nobody marked."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any, Final
+
+import narwhals as nw
+import polars as pl
+
+from healthie_nb.engines import reduced
+from healthie_nb.newcomers import EPOCH, Every, clinical, day_number, is_over, offset
+from healthie_nb.slices import By, begun, between, columns_of, number
+from healthie_nb.stats import FEW, wilson
+from healthie_nb.visits import CANCELLED
+
+NOTICES: Final = ("over 48 hours", "24 to 48 hours", "under 24 hours", "after it began", "not known")
+AGES: Final = {2: "0-2 days", 7: "3-7 days", 30: "8-30 days", 90: "31-90 days"}
+OLDER: Final = "over 90 days"
+
+
+def cancellations(
+    visits: Any,
+    *,
+    as_of: str | date,
+    every: Every = "month",
+    by: Sequence[By] = (),
+    since: str | date | None = None,
+) -> pl.DataFrame:
+    """Count cancelled clinical visits by who cancelled and how late, among all that stood on the calendar.
+
+    Who is Healthie's type of the reason, client, provider or organization; the label that a practice gives a reason is
+    not loaded. How late is the notice from the last change of status, in hours before the start: 48 and 24 hours
+    themselves count as more; "after it began" is a status set or changed afterwards.
+
+    Rows
+    ----
+    One per period, slice, who and notice, in that order.
+
+    Columns
+    -------
+    period Date, its first day, of the visit, not of the cancellation; per `by` provider_id, appointment_type_id, role,
+    modality String, weekday, hour Int64; cancelled_by String, null where nobody said; notice String: over 48 hours, 24
+    to 48 hours, under 24 hours, after it began, not known; cancellations Int64; late_by_status Int64, those of them
+    that Healthie calls Late Cancellation; visits Int64, clinical visits of every status in that period and slice; rate
+    Float64 cancellations / visits; low, high Float64, Wilson 95 %; is_open Boolean, the period is not over at `as_of`;
+    few Boolean, under 30 visits.
+
+    Raises
+    ------
+    MetricError for an option that is not allowed, `as_of` before the first visit, or a missing column.
+
+    Source
+    ------
+    queries/appointments.graphql, group_attendance.graphql through `visits`.
+
+    Examples
+    --------
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-05", "2026-01-12 Cancelled"]})
+    >>> cancellations(seen, as_of="2026-01-31").select("cancelled_by", "notice", "cancellations", "visits").rows()
+    [(None, 'not known', 1, 2)]
+    """
+    offset(every)
+    columns = columns_of(by, ("provider", "type", "role", "modality", "weekday", "hour"))
+    keys = [every, *columns]
+    notice = nw.col("notice_hours")
+    rank = nw.when(notice.is_null()).then(nw.lit(len(NOTICES) - 1)).otherwise(nw.lit(0))
+    for edge in (48, 24, 0):
+        rank = rank + nw.when(notice < edge).then(nw.lit(1)).otherwise(nw.lit(0))
+    is_off, is_late = nw.col("status").is_in(CANCELLED), nw.col("status") == "late_cancelled"
+    rows = between(clinical(visits, as_of, "notice_hours", "cancelled_by", *keys), since, as_of)
+    marked = rows.with_columns(rank=rank, cancelled=is_off, late=is_late)
+    counts = {
+        "visits": nw.len(),
+        "cancellations": number(nw.col("cancelled")),
+        "late_by_status": number(nw.col("late")),
+    }
+    tally = reduced(
+        marked.group_by(*keys, "cancelled_by", "rank").agg(*(made.alias(name) for name, made in counts.items()))
+    ).rename({every: "period"})
+    low, high = wilson("cancellations", "visits")
+    slices = ["period", *columns]
+    return (
+        tally.with_columns(pl.col("visits").sum().over(slices))
+        .filter(pl.col("cancellations") > 0)
+        .sort(*slices, "cancelled_by", "rank", nulls_last=True)
+        .select(
+            *slices,
+            "cancelled_by",
+            pl.col("rank").replace_strict(range(len(NOTICES)), NOTICES, return_dtype=pl.String).alias("notice"),
+            *("cancellations", "late_by_status", "visits"),
+            rate=pl.col("cancellations") / pl.col("visits"),
+            low=low,
+            high=high,
+            is_open=~is_over("period", every, as_of),
+            few=pl.col("visits") < FEW,
+        )
+    )
+
+
+def unmarked(visits: Any, *, as_of: str | date, since: str | date | None = None) -> pl.DataFrame:
+    """Visits up to `as_of` that nobody has given a status: whose they are, and how old.
+
+    Every role counts. Those of the last two days may still be on somebody's desk.
+
+    Rows
+    ----
+    One per provider and age, youngest first.
+
+    Columns
+    -------
+    provider_id String; age String: 0-2 days, 3-7 days, 8-30 days, 31-90 days, over 90 days before `as_of`; unmarked
+    Int64; oldest Date; visits Int64, all of that provider and age; share Float64 unmarked / visits.
+
+    Raises
+    ------
+    MetricError for `as_of` before the first visit, or a missing column.
+
+    Source
+    ------
+    queries/appointments.graphql, group_attendance.graphql through `visits`.
+
+    Examples
+    --------
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-05", "2026-01-06"]})
+    >>> seen = seen.with_columns(status=pl.Series(["unrecorded", "occurred"]))
+    >>> unmarked(seen, as_of="2026-01-07").select("age", "unmarked", "visits").rows()
+    [('0-2 days', 1, 2)]
+    """
+    age = day_number(as_of) - nw.col("day")
+    rank = nw.lit(0)
+    for edge in AGES:
+        rank = rank + nw.when(age > edge).then(nw.lit(1)).otherwise(nw.lit(0))
+    is_unmarked = nw.col("status") == "unrecorded"
+    rows = between(begun(visits, as_of, "status", "provider_id"), since, as_of).with_columns(rank=rank)
+    counts = [number(is_unmarked).alias("unmarked"), nw.len().alias("visits")]
+    oldest = nw.when(is_unmarked).then(nw.col("day")).min().alias("oldest")
+    ages = [*AGES.values(), OLDER]
+    return (
+        reduced(rows.group_by("provider_id", "rank").agg(*counts, oldest))
+        .filter(pl.col("unmarked") > 0)
+        .sort("provider_id", "rank", nulls_last=True)
+        .select(
+            "provider_id",
+            pl.col("rank").replace_strict(range(len(ages)), ages, return_dtype=pl.String).alias("age"),
+            "unmarked",
+            (pl.lit(EPOCH) + pl.duration(days="oldest")).alias("oldest"),
+            "visits",
+            share=pl.col("unmarked") / pl.col("visits"),
+        )
+    )

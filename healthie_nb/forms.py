@@ -1,0 +1,170 @@
+"""Which forms get done: requests as they stand and overdue; notes, paperwork, measures and times from other rooms."""
+
+from datetime import date, timedelta
+from typing import Final
+
+import polars as pl
+
+from healthie_nb.chart_notes import notes, open_notes
+from healthie_nb.completion import ledger_standing, request_times, time_to_complete, turnbull
+from healthie_nb.newcomers import EPOCH, day_number
+from healthie_nb.paperwork import before_first_visit, measures, readiness
+from healthie_nb.privacy import pseudonyms
+from healthie_nb.stats import FEW, clustered, wilson
+from healthie_nb.visits import MetricError, require
+
+__all__ = [
+    "before_first_visit",
+    "ledger_standing",
+    "measures",
+    "notes",
+    "open_notes",
+    "overdue",
+    "readiness",
+    "request_times",
+    "requests",
+    "time_to_complete",
+    "turnbull",
+]
+
+_REQUEST: Final = (
+    "id",
+    "form_id",
+    "client_id",
+    "sender_id",
+    "date_to_show",
+    "filled_form_id",
+    "filled_form_is_finished",
+)
+
+
+def requests(form_requests: pl.DataFrame, clients: pl.DataFrame) -> pl.DataFrame:
+    """How the requests of each form and sender stand now: open, begun, completed, or withdrawn.
+
+    Now is when they were loaded: Healthie overwrites when a form was asked for, so there is no rate per month, and what
+    was asked yesterday has not had the time of what was asked last year. The linked form tells what is completed, not
+    Healthie's word. Requests not completed of archived clients are withdrawn: nobody waits for them.
+
+    Rows
+    ----
+    One per form and sender, in that order.
+
+    Columns
+    -------
+    form_id, sender_id String; requests, open, started, completed, withdrawn Int64, the last four adding up to the
+    first; waiting_or_done Int64, without withdrawn ones; completed_now Float64, completed / waiting_or_done, null when
+    0; low, high Float64, Wilson 95 %; robust_low, robust_high Float64, cluster-robust by client; few Boolean, under 30.
+
+    Raises
+    ------
+    MetricError for a missing column.
+
+    Source
+    ------
+    queries/form_requests.graphql, clients.graphql.
+
+    Examples
+    --------
+    >>> asked = pl.DataFrame({"id": ["1", "2"], "form_id": ["f", "f"], "client_id": ["ada", "bob"]}).with_columns(
+    ...     sender_id=pl.lit("p"), date_to_show=None, filled_form_id=None, filled_form_is_finished=pl.lit(False)
+    ... )
+    >>> requests(asked, pl.DataFrame({"id": ["ada", "bob"], "is_active": [True, False]})).row(0)[:7]
+    ('f', 'p', 2, 1, 0, 0, 1)
+    """
+    keys, states = ["form_id", "sender_id"], ["open", "started", "completed", "withdrawn"]
+    standing = _standing(form_requests, clients).with_columns(
+        (pl.col("state") == state).cast(pl.Int64).alias(state) for state in states
+    )
+    tally = standing.group_by(keys).agg(pl.len().cast(pl.Int64).alias("requests"), pl.col(states).sum())
+    per_client = (
+        standing.filter(pl.col("state") != "withdrawn")
+        .group_by("client_id", *keys)
+        .agg(pl.col("completed").sum(), waiting_or_done=pl.len().cast(pl.Int64))
+        .sort("client_id")
+    )
+    robust = clustered(per_client, by=keys, hits="completed", of="waiting_or_done")
+    robust = robust.select(*keys, "waiting_or_done", completed_now="rate", robust_low="low", robust_high="high")
+    low, high = wilson("completed", "waiting_or_done")
+    return (
+        tally.join(robust, on=keys, how="left", nulls_equal=True)
+        .with_columns(pl.col("waiting_or_done").fill_null(0))
+        .with_columns(low=low, high=high, few=pl.col("waiting_or_done") < FEW)
+        .select(
+            *(*keys, "requests", *states, "waiting_or_done", "completed_now", "low", "high"),
+            *("robust_low", "robust_high", "few"),
+        )
+        .sort(keys, nulls_last=True)
+    )
+
+
+def overdue(
+    form_requests: pl.DataFrame,
+    clients: pl.DataFrame,
+    *,
+    as_of: str | date,
+    key: bytes,
+    after_days: int = 14,
+    link: str = "https://secure.gethealthie.com/users/{client_id}",
+) -> pl.DataFrame:
+    """Active clients with forms that were asked for or begun long ago and are not completed, the oldest first.
+
+    Rows
+    ----
+    One per client with a form waiting for more than `after_days`, longest first.
+
+    Columns
+    -------
+    pseudonym, client_id, provider_id String; forms Int64, waiting that long; started Int64 of these; oldest Date: when
+    the oldest was asked for, or begun, which is all that Healthie keeps of it then; days Int64 since; form_ids List of
+    String; link String, `link` with the client's id.
+
+    Raises
+    ------
+    MetricError for a link without {client_id}, a day that is none, or a missing column.
+
+    Source
+    ------
+    queries/form_requests.graphql, clients.graphql. It names clients by id: it is for the practice, not for publication.
+    """
+    start, is_there, end = link.partition("{client_id}")
+    if not is_there:
+        raise MetricError(f"link is {link!r}: write {{client_id}} where the client's id goes.")
+    require(clients, ["provider_id"], query="clients")
+    today = EPOCH + timedelta(days=day_number(as_of))
+    since = pl.col("date_to_show").dt.date()
+    return (
+        _standing(form_requests, clients)
+        .filter(pl.col("state").is_in(["open", "started"]), (pl.lit(today) - since).dt.total_days() > after_days)
+        .group_by("client_id")
+        .agg(
+            forms=pl.len().cast(pl.Int64),
+            started=(pl.col("state") == "started").sum().cast(pl.Int64),
+            oldest=since.min(),
+            form_ids=pl.col("form_id").drop_nulls().unique().sort(),
+        )
+        .join(clients.select(client_id="id", provider_id="provider_id"), on="client_id", how="left")
+        .with_columns(days=(pl.lit(today) - pl.col("oldest")).dt.total_days())
+        .with_columns(pl.col("client_id").map_batches(lambda ids: pseudonyms(ids, key=key)).alias("pseudonym"))
+        .sort("oldest", "client_id")
+        .select(
+            *("pseudonym", "client_id", "provider_id", "forms", "started", "oldest", "days", "form_ids"),
+            link=pl.concat_str(pl.lit(start), pl.col("client_id"), pl.lit(end)),
+        )
+    )
+
+
+def _standing(form_requests: pl.DataFrame, clients: pl.DataFrame) -> pl.DataFrame:
+    """Each request with its state; of a client who is archived, or no longer there, one not completed is withdrawn."""
+    require(form_requests, _REQUEST, query="form_requests")
+    require(clients, ["id", "is_active"], query="clients")
+    active = clients.filter("is_active")["id"]
+    state = (
+        pl.when(pl.col("filled_form_is_finished"))
+        .then(pl.lit("completed"))
+        .when(~pl.col("client_id").is_in(active.implode()))
+        .then(pl.lit("withdrawn"))
+        .when(pl.col("filled_form_id").is_not_null())
+        .then(pl.lit("started"))
+        .otherwise(pl.lit("open"))
+    )
+    return form_requests.with_columns(state=state)

@@ -1,0 +1,214 @@
+"""How full the calendar is: counts and panel; rates, patterns, bookings, cancellations, and Healthie's own totals."""
+
+from collections.abc import Collection, Sequence
+from datetime import date, timedelta
+from typing import Any, Final, Literal, get_args
+
+import narwhals as nw
+import polars as pl
+
+from healthie_nb.attendance import LATE, MEASURES, Late, Measure, rates
+from healthie_nb.bookings import booked, booking_curve, rebooked
+from healthie_nb.called_off import cancellations, unmarked
+from healthie_nb.engines import reduced
+from healthie_nb.newcomers import EPOCH, Every, choice, day_number, is_over, occurred, offset
+from healthie_nb.patterns import funnel_plot, heat, lead
+from healthie_nb.reconciliation import reconcile
+from healthie_nb.slices import By, begun, between, columns_of, periods
+from healthie_nb.visits import STATUSES, MetricError
+
+__all__ = [
+    "LATE",
+    "MEASURES",
+    "By",
+    "Every",
+    "Late",
+    "Measure",
+    "Unit",
+    "booked",
+    "booking_curve",
+    "cancellations",
+    "counts",
+    "funnel_plot",
+    "heat",
+    "lead",
+    "panel",
+    "rates",
+    "rebooked",
+    "reconcile",
+    "unmarked",
+]
+
+Unit = Literal["appointments", "client visits", "provider hours"]
+
+COUNTED: Final = ("provider", "type", "role", "status", "modality")
+_YEAR: Final = {"week": "52w", "month": "1y", "quarter": "1y"}  # 52 weeks: the same weekdays
+
+
+def counts(
+    visits: Any,
+    *,
+    as_of: str | date,
+    every: Every = "month",
+    by: Sequence[By] = ("status",),
+    unit: Unit = "client visits",
+    days_off: Collection[date] = (),
+) -> pl.DataFrame:
+    """How much was on the calendar up to `as_of`, beside the period before and the same period of last year.
+
+    Every role and status counts; slice by "status", or what was cancelled is in it. The `unit` is one of
+    "client visits": each client's part in each appointment;
+    "appointments": a group session once, with the status that Healthie gives the session, as appointmentsSummary does;
+    "provider hours": length by the calendar, a session's hours once however many clients were in it and whoever helped
+    to lead it (only the first provider is loaded); appointments of one provider that start at the same minute are one.
+
+    Rows
+    ----
+    One per period and slice that has something in it, in the period before or in the same period of last year; without
+    `by` one per period from the first visit to `as_of`; in that order.
+
+    Columns
+    -------
+    period Date, its first day; per `by` provider_id, appointment_type_id, role, status, modality String; unit String;
+    count Int64, Float64 for hours; before, last_year the same, null where that lies before the first period there is;
+    a week's last year is 52 weeks back; working_days Int64, Monday to Friday without `days_off`, up to `as_of`;
+    per_working_day Float64, count / working_days, null when 0; is_open Boolean, the period is not over at `as_of`,
+    while before and last_year are of whole periods.
+
+    Raises
+    ------
+    MetricError for an option that is not allowed, `as_of` before the first visit, or a missing column.
+
+    Source
+    ------
+    queries/appointments.graphql through `visits`.
+
+    Examples
+    --------
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-05", "2026-02-05 No-Show"], "bob": ["2026-02-09"]})
+    >>> counts(seen, as_of="2026-02-28", by=[]).select("count", "before", "working_days", "per_working_day").rows()
+    [(1, None, 22, 0.045454545454545456), (2, 1, 20, 0.1)]
+    """
+    choice(unit, get_args(Unit), name="unit")
+    step, columns = offset(every), columns_of(by, COUNTED)
+    tally = _tally(visits, as_of, every, columns, unit)
+    grid = _grid(tally, columns, periods(tally["period"].min(), as_of, step))  # type: ignore[arg-type]
+    began = pl.lit(tally["period"].min(), pl.Date)
+    ahead = {"before": step, "last_year": _YEAR[every]}
+    keys = ["period", *columns]
+    for name, back in ahead.items():
+        earlier = tally.with_columns(pl.col("period").dt.offset_by(back)).rename({"count": name})
+        is_covered = pl.col("period").dt.offset_by(f"-{back}") >= began
+        grid = grid.join(earlier, on=keys, how="left", nulls_equal=True, maintain_order="left").with_columns(
+            pl.when(is_covered).then(pl.col(name).fill_null(0))
+        )
+    is_there = pl.any_horizontal(pl.col("count", *ahead) > 0) if columns else pl.lit(value=True)
+    until = EPOCH + timedelta(days=day_number(as_of) + 1)
+    end = pl.min_horizontal(pl.col("period").dt.offset_by(step), pl.lit(until))
+    working = pl.business_day_count("period", end, holidays=days_off).cast(pl.Int64)
+    return (
+        grid.filter(is_there)
+        .with_columns(unit=pl.lit(unit), working_days=working, is_open=~is_over("period", every, as_of))
+        .with_columns(
+            per_working_day=pl.when(pl.col("working_days") > 0).then(pl.col("count") / pl.col("working_days"))
+        )
+        .select(*keys, "unit", "count", *ahead, "working_days", "per_working_day", "is_open")
+        .sort(*keys, nulls_last=True)
+    )
+
+
+def _tally(visits: Any, as_of: str | date, every: Every, columns: list[str], unit: Unit) -> pl.DataFrame:
+    """Count per period and slice. The big step."""
+    needs = ["appointment_id", "provider_id", "starts_at", "minutes", "healthie_status", every, *columns]
+    rows = between(begun(visits, as_of, *needs), None, as_of)
+    # A session has one status, Healthie's own; its attendees have theirs.
+    own = [{"status": "healthie_status"}.get(name, name) for name in columns]
+    if unit == "client visits":
+        own, counted = columns, rows.group_by(every, *columns).agg(nw.len().alias("count"))
+    elif unit == "appointments":
+        counted = rows.select("appointment_id", every, *own).unique().group_by(every, *own).agg(nw.len().alias("count"))
+    else:
+        leader = nw.coalesce(nw.col("provider_id"), nw.col("appointment_id"))
+        slots = rows.with_columns(leader=leader).group_by("leader", "starts_at", every, *own)
+        longest = slots.agg(nw.col("minutes").max())
+        counted = longest.group_by(every, *own).agg(nw.col("minutes").sum().cast(nw.Int64).alias("count"))
+    tally = reduced(counted).rename({every: "period"})
+    if own != columns:
+        tally = tally.with_columns(status=_fixed("healthie_status")).group_by("period", *columns).agg(pl.sum("count"))
+    return tally.with_columns(pl.col("count") / 60) if unit == "provider hours" else tally
+
+
+def _fixed(healthie_status: str) -> pl.Expr:
+    words = pl.col(healthie_status).fill_null("").str.to_lowercase().str.replace_all("[^a-z]", "")
+    return words.replace_strict(STATUSES, default="other", return_dtype=pl.String)
+
+
+def _grid(tally: pl.DataFrame, columns: list[str], calendar: pl.DataFrame) -> pl.DataFrame:
+    """Every period with every slice there is, counted 0 where nothing was."""
+    slices = calendar.join(tally.select(columns).unique(), how="cross") if columns else calendar
+    joined = slices.join(tally, on=["period", *columns], how="left", nulls_equal=True)
+    return joined.with_columns(pl.col("count").fill_null(0))
+
+
+def panel(
+    visits: Any, *, as_of: str | date, every: Every = "month", days: int = 90, by: Sequence[By] = ()
+) -> pl.DataFrame:
+    """Clients under care: distinct clients with an occurred clinical visit in the `days` up to each period's end.
+
+    Rows
+    ----
+    One per period and slice with a client, in order; without `by` one per period from the first visit to `as_of`.
+
+    Columns
+    -------
+    period Date, its first day; until Date, the last day counted: the period's last, or `as_of`; per `by` provider_id,
+    appointment_type_id, role or modality String (a client counts once in each); clients Int64; is_short Boolean, fewer
+    than `days` days lie between the first visit and `until`, so that it is still filling up.
+
+    Raises
+    ------
+    MetricError for an option that is not allowed, `as_of` before the first visit, or a missing column.
+
+    Source
+    ------
+    queries/appointments.graphql through `visits`.
+
+    Examples
+    --------
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-05"], "bob": ["2026-01-09", "2026-04-09"]})
+    >>> panel(seen, as_of="2026-04-30").select("until", "clients", "is_short").rows()[-2:]
+    [(datetime.date(2026, 3, 31), 2, True), (datetime.date(2026, 4, 30), 1, False)]
+    """
+    if days < 1:
+        raise MetricError(f"days is {days}: give how many days back a visit counts, at least 1.")
+    step, columns = offset(every), columns_of(by, ("provider", "type", "role", "modality"))
+    extra = [name for name in columns if name != "role"]
+    rows = occurred(visits, as_of, every, *extra).group_by("client_id", every, *columns)
+    seen = reduced(rows.agg(nw.col("day").max().alias("last_day"), nw.col("day").min().alias("first_day")))
+    until = pl.min_horizontal(
+        pl.col("period").dt.offset_by(step).dt.offset_by("-1d"), pl.lit(EPOCH + timedelta(days=day_number(as_of)))
+    )
+    calendar = periods(seen[every].min(), as_of, step).with_columns(until=until)  # type: ignore[arg-type]
+    # A period's last visit is in the panel of this period's end and of so many later ones.
+    reach = range(days // {"week": 7, "month": 28, "quarter": 90}[every] + 2)
+    shifted = [seen.with_columns(period=pl.col(every).dt.offset_by(step.replace("1", str(k)))) for k in reach]
+    last = pl.col("last_day").cast(pl.Int32).cast(pl.Date)
+    began = seen.select(pl.col("first_day").min().cast(pl.Int32).cast(pl.Date)).item()
+    clients = (
+        pl.concat(part.select("client_id", "period", "last_day", *columns) for part in shifted)
+        .join(calendar, on="period")
+        .filter((pl.col("until") - last).dt.total_days() < days)
+        .group_by("period", *columns)
+        .agg(pl.col("client_id").n_unique().cast(pl.Int64).alias("clients"))
+    )
+    return (
+        calendar.join(clients, on="period", how="left" if not columns else "inner")
+        .with_columns(
+            pl.col("clients").fill_null(0),
+            is_short=(pl.col("until") - pl.lit(began, pl.Date)).dt.total_days() + 1 < days,
+        )
+        .select("period", "until", *columns, "clients", "is_short")
+        .sort("period", *columns, nulls_last=True)
+    )

@@ -1,0 +1,429 @@
+"""Counts, rates and bookings against SQL on random worlds, the demo's known probabilities and Healthie's own totals."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from oracle import Oracle, on_worlds
+
+from healthie_nb import volume
+from healthie_nb.demo import Settings as Behaviour
+from healthie_nb.demo import World, serving, truth
+from healthie_nb.visits import APPOINTMENTS, ATTENDANCE, MetricError, example, visits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from healthie_nb.practice import Practice
+
+AS_OF = "2024-07-15"
+STATUSES = ["Occurred", "Occurred", "No-Show", "Cancelled", "Late Cancellation", "Re-Scheduled", "Checked-In", None]
+ROLES = pl.DataFrame({"appointment_type_id": ["t", "g", "d"], "role": ["follow-up", "group", "discovery"]})
+# Year end, leap day, both nights on which the clocks change, and the days around as_of; else any.
+EDGES = ["2023-11-05", "2023-12-31", "2024-01-01", "2024-02-29", "2024-03-10", "2024-07-15", "2024-07-16", "2024-07-29"]
+instants = st.one_of(
+    st.builds(
+        lambda day, hour: datetime.fromisoformat(day).replace(hour=hour, tzinfo=UTC),
+        st.sampled_from(EDGES),
+        st.integers(0, 23),
+    ),
+    st.builds(lambda days: datetime(2023, 6, 1, 3, 30, tzinfo=UTC) + timedelta(days=days), st.integers(0, 450)),
+)
+rows = st.fixed_dictionaries(
+    {
+        "client_id": st.sampled_from(["a", "b", "c", "d", None]),
+        "starts_at": instants,
+        "status": st.sampled_from(STATUSES),
+        "provider_id": st.sampled_from(["p", "q", None]),
+        "appointment_type_id": st.sampled_from(["t", "t", "g", "d"]),
+        "modality": st.sampled_from(["video", None]),
+        "minutes": st.sampled_from([30, 60, None]),
+        "cancellation_reason_type": st.sampled_from(["client", None]),
+        "lead": st.integers(0, 70),
+        "notice": st.sampled_from([-5, 0, 3, 24, 30, 48, 100, 400, None]),
+        "came": st.sampled_from([None, True, False]),
+    }
+)
+worlds = st.lists(rows, max_size=25)
+BASE = f"""
+with v as (select *, coalesce(role, '') in ('intake', 'follow-up', 'group') or not exists
+             (from visits where role is not null) clinical,
+             case coalesce(healthie_status, '') when '' then 'unrecorded' when 'No-Show' then 'no_show'
+               when 'Late Cancellation' then 'late_cancelled' when 'Re-Scheduled' then 'rescheduled'
+               when 'Checked-In' then 'checked_in' else lower(healthie_status) end own from visits),
+p as (from v where date <= date '{AS_OF}'),
+c as (from v where clinical),
+cp as (select *, not exists (from c e where e.client_id = c.client_id and e.status = 'occurred'
+               and e.starts_at < c.starts_at) first,
+             case when late_by_notice is null then status = 'late_cancelled' else late_by_notice end by_notice
+       from c where date <= date '{AS_OF}')
+"""
+
+
+def world_of(given_rows: list[dict[str, Any]]) -> pl.DataFrame:
+    made, groups = [], []
+    for i, row in enumerate(given_rows):
+        is_group, changed = row["appointment_type_id"] == "g", row["notice"]
+        starts_at = row["starts_at"]
+        made.append(
+            {k: v for k, v in row.items() if k not in ("lead", "notice", "came")}
+            | {"id": str(i), "created_at": starts_at - timedelta(days=row["lead"])}
+            | {"status_changed_at": None if changed is None else starts_at - timedelta(hours=changed)}
+            | ({"client_id": None} if is_group else {})
+        )
+        if is_group:
+            came = [{"client_id": "a", "attended": row["came"]}, {"client_id": "e", "attended": True}]
+            groups.append({"id": str(i), "attended_clients": came})
+    attendance = pl.DataFrame(groups, schema=ATTENDANCE)
+    return visits(pl.DataFrame(made, schema=APPOINTMENTS), zone="America/Chicago", attendance=attendance, roles=ROLES)
+
+
+@pytest.fixture(scope="module")
+def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oracle]:
+    yield (made := Oracle(tmp_path_factory.mktemp("oracle"), BASE))
+    made.connection.close()
+
+
+def is_computable(world: pl.DataFrame) -> bool:
+    """as_of before every visit is refused, and so has no answer to compare."""
+    return world.is_empty() or world["date"].min() <= date.fromisoformat(AS_OF)  # type: ignore[operator]
+
+
+UNITS = {
+    "client visits": ("status", "p", "count(*)"),
+    "appointments": ("own", "p", "count(distinct appointment_id)"),
+    "provider hours": (
+        "own",
+        """(select month, week, quarter, provider_id, own, starts_at, max(minutes) m from p
+            group by month, week, quarter, provider_id, own, starts_at, coalesce(provider_id, appointment_id))""",
+        "coalesce(sum(m), 0) / 60",
+    ),
+}
+
+
+@pytest.mark.parametrize(("unit", "every"), [*zip(UNITS, ("week", "month", "quarter"), strict=True)])
+@on_worlds
+@given(worlds)
+def test_counts(oracle: Oracle, unit: Any, every: Any, given_rows: list[dict[str, Any]]) -> None:
+    world = world_of(given_rows)
+    if not is_computable(world):
+        return
+    ours = oracle.everywhere(
+        world, lambda v: volume.counts(v, as_of=AS_OF, every=every, by=["provider", "status"], unit=unit)
+    )
+    status, source, count = UNITS[unit]
+    back = {"week": "364 day", "month": "1 year", "quarter": "1 year"}[every]
+    step = {"quarter": "3 month"}.get(every, f"1 {every}")
+    theirs = oracle.rows(f"""
+    , t as (select {every} period, provider_id, {status} status, {count} n from {source} s group by all),
+    x as (select (select min(period) from t) began),
+    grid as (select * from
+        (select cast(unnest(generate_series(began, date '{AS_OF}', interval {step})) as date) period from x),
+        (select distinct provider_id, status from t), x),
+    beside as (select g.period, g.provider_id, g.status,
+        coalesce((select any_value(n) from t where t.period = g.period
+           and t.provider_id is not distinct from g.provider_id and t.status = g.status), 0) n,
+        case when g.period - interval {step} >= began then coalesce((select any_value(n) from t
+           where t.period = g.period - interval {step}
+           and t.provider_id is not distinct from g.provider_id and t.status = g.status), 0) end before,
+        case when g.period - interval {back} >= began then coalesce((select any_value(n) from t
+           where t.period = g.period - interval {back}
+           and t.provider_id is not distinct from g.provider_id and t.status = g.status), 0) end last
+      from grid g)
+    select * from beside where n > 0 or before > 0 or last > 0 order by period, provider_id nulls last, status""")
+    assert ours.select("period", "provider_id", "status", "count", "before", "last_year").rows() == theirs
+
+
+@pytest.mark.parametrize("by", [[], ["first visit"], ["provider", "modality"]])
+@on_worlds
+@given(worlds)
+def test_rates(oracle: Oracle, by: Any, given_rows: list[dict[str, Any]]) -> None:
+    world = world_of(given_rows)
+    if not is_computable(world):
+        return
+    ours = oracle.everywhere(world, lambda v: volume.rates(v, as_of=AS_OF, every="month", by=by, since="2023-12-01"))
+    columns = {"first visit": "first", "provider": "provider_id", "modality": "modality"}
+    keys = ", ".join(["month", *(columns[name] for name in by)])
+    theirs = oracle.rows(f"""
+    , marked as (select *, status in ('occurred', 'checked_in') kept, status = 'no_show' missed,
+        case late when 'status' then status = 'late_cancelled'
+          else status in ('cancelled', 'late_cancelled') and by_notice end is_late
+      from cp, (values ('no-show', 0), ('lost', 1)) m(measure, rank), (values ('status'), ('notice')) l(late)
+      where date >= date '2023-12-01')
+    select {keys}, measure, late, count(distinct client_id) filter (kept or missed or is_late),
+        count(*) filter (kept or missed or is_late),
+        count(*) filter (missed or (is_late and measure = 'lost')), count(*) filter (status = 'unrecorded')
+    from marked group by {keys}, measure, rank, late
+    order by {", ".join(f"{key} nulls last" for key in keys.split(", "))}, rank, late desc""")
+    names = ["period", *(("is_first",) if by == ["first visit"] else ("provider_id", "modality") if by else ())]
+    assert ours.select(*names, "measure", "late", "clients", "due", "missed", "unmarked").rows() == theirs
+    some = ours.filter(pl.col("due") > 0)
+    assert (some["robust_low"] <= some["low"] + 1e-12).all()
+    assert (some["if_kept"] <= some["rate"]).all()
+    assert (some["if_missed"] >= some["rate"]).all()
+
+
+@on_worlds
+@given(worlds)
+def test_heat_and_lead(oracle: Oracle, given_rows: list[dict[str, Any]]) -> None:
+    world = world_of(given_rows)
+    if not is_computable(world):
+        return
+    due = "status in ('occurred', 'checked_in', 'no_show', 'late_cancelled')"
+    heat = oracle.everywhere(world, lambda v: volume.heat(v, as_of=AS_OF))
+    assert heat.select("weekday", "hour", "visits", "due", "missed").rows() == oracle.rows(f"""
+    select weekday, hour, count(*), count(*) filter ({due}), count(*) filter (status = 'no_show')
+    from cp where {due} or status = 'unrecorded' group by all order by all""")
+    lead = oracle.everywhere(world, lambda v: volume.lead(v, as_of=AS_OF))
+    assert lead.select("lead", "visits", "missed").rows() == oracle.rows(f"""
+    select case when lead_days is null then 'not known' when lead_days <= 7 then 'up to 7 days'
+             when lead_days <= 21 then 'over 7, up to 21 days' when lead_days <= 60 then 'over 21, up to 60 days'
+             else 'over 60 days' end lead, count(*), count(*) filter (status = 'no_show')
+    from cp where {due} or status = 'unrecorded' group by lead order by min(lead_days) nulls last""")
+    assert lead.is_empty() or lead["share"].sum() == pytest.approx(1)
+
+
+@on_worlds
+@given(worlds)
+def test_cancellations_and_unmarked(oracle: Oracle, given_rows: list[dict[str, Any]]) -> None:
+    world = world_of(given_rows)
+    if not is_computable(world):
+        return
+    called_off = oracle.everywhere(world, lambda v: volume.cancellations(v, as_of=AS_OF, by=["provider"]))
+    columns = ("period", "provider_id", "cancelled_by", "notice", "cancellations", "late_by_status", "visits")
+    assert called_off.select(columns).rows() == oracle.rows("""
+    , b as (select *, case when notice_hours is null then '9 not known' when notice_hours < 0 then '4 after it began'
+        when notice_hours < 24 then '3 under 24 hours' when notice_hours < 48 then '2 24 to 48 hours'
+        else '1 over 48 hours' end bucket, count(*) over (partition by month, provider_id) visits from cp)
+    select month, provider_id, cancelled_by, bucket[3:], count(*), count(*) filter (status = 'late_cancelled'), visits
+    from b where status in ('cancelled', 'late_cancelled') group by month, provider_id, cancelled_by, bucket, visits
+    order by month, provider_id nulls last, cancelled_by nulls last, bucket""")
+    unmarked = oracle.everywhere(world, lambda v: volume.unmarked(v, as_of=AS_OF))
+    assert unmarked.select("provider_id", "age", "unmarked", "oldest", "visits").rows() == oracle.rows(f"""
+    , a as (select *, date '{AS_OF}' - date age, case when age <= 2 then '0-2 days' when age <= 7 then '3-7 days'
+        when age <= 30 then '8-30 days' when age <= 90 then '31-90 days' else 'over 90 days' end bracket from p)
+    select provider_id, bracket, count(*) filter (status = 'unrecorded') n,
+        min(date) filter (status = 'unrecorded'), count(*)
+    from a group by provider_id, bracket having n > 0 order by provider_id nulls last, min(age)""")
+
+
+@on_worlds
+@given(worlds)
+def test_booking_curve(oracle: Oracle, given_rows: list[dict[str, Any]]) -> None:
+    world = world_of(given_rows)
+    if not is_computable(world):
+        return
+    curve = oracle.everywhere(world, lambda v: volume.booking_curve(v, as_of=AS_OF, weeks=2, earlier=5))
+    off = "status in ('cancelled', 'late_cancelled', 'rescheduled')"
+    theirs = oracle.rows(f"""
+    , cells as (select ahead, back, date '{AS_OF}' - 7 * back seen_on, seen_on + 7 * ahead - 6 begins
+        from (select unnest([1, 2]) ahead), (select cast(unnest(range(6)) as integer) back))
+    select ahead, back, seen_on, begins, begins + 6,
+      (select count(*) from c where date between begins and begins + 6 and booked_at < seen_on + interval 1 day
+        and (not {off} or status_changed_at >= seen_on + interval 1 day)),
+      case when begins + 6 <= date '{AS_OF}' then
+        (select count(*) from c where date between begins and begins + 6 and not {off}) end
+    from cells where back = 0 or begins >= (select min(date) from c) order by all""")
+    assert curve.rows() == theirs
+    now = volume.booked(world, as_of=AS_OF, weeks=2, earlier=5)
+    assert now["booked"].to_list() == curve.filter(back=0)["booked"].to_list()
+    assert now["earlier"].sum() == curve.filter(pl.col("back") > 0).height
+
+
+@on_worlds
+@given(worlds)
+def test_rebooked_and_panel(oracle: Oracle, given_rows: list[dict[str, Any]]) -> None:
+    world = world_of(given_rows)
+    if not is_computable(world):
+        return
+    again = oracle.everywhere(world, lambda v: volume.rebooked(v, as_of=AS_OF, within_days=5, by=["provider"]))
+    assert again.select("period", "provider_id", "clients", "visits", "rebooked").rows() == oracle.rows(f"""
+    , judged as (select *, exists (from c n where n.client_id = cp.client_id and n.date > cp.date
+          and n.booked_at < cp.starts_at + interval 5 day
+          and (n.status not in ('cancelled', 'late_cancelled', 'rescheduled')
+               or n.status_changed_at >= cp.starts_at + interval 5 day)) again
+        from cp where status = 'occurred' and date <= date '{AS_OF}' - 5)
+    select month, provider_id, count(distinct client_id), count(*), count(*) filter (again) from judged
+    group by all order by month, provider_id nulls last""")
+    for every in ("week", "month", "quarter"):
+        panel = oracle.everywhere(world, lambda v, every=every: volume.panel(v, as_of=AS_OF, every=every))  # type: ignore[misc]
+        step = {"quarter": "3 month"}.get(every, f"1 {every}")
+        assert panel.select("period", "until", "clients").rows() == oracle.rows(f"""
+        , o as (from cp where status = 'occurred'),
+        periods as (select cast(unnest(generate_series(min({every}), date '{AS_OF}', interval {step})) as date) period
+                    from o),
+        ends as (select period, least(cast(period + interval {step} as date) - 1, date '{AS_OF}') until from periods)
+        select period, until, (select count(distinct client_id) from o where date between until - 89 and until)
+        from ends order by period""")
+
+
+def test_session_counts_once_and_its_hours_too() -> None:
+    came = [{"client_id": "a", "attended": True}, {"client_id": "b", "attended": False}]
+    group = pl.DataFrame([{"id": "1", "attended_clients": came}], schema=ATTENDANCE)
+    booked = {"id": "1", "starts_at": datetime(2026, 1, 5, 15, tzinfo=UTC), "minutes": 90, "status": "Occurred"}
+    world = visits(pl.DataFrame([booked], schema=APPOINTMENTS), zone="UTC", attendance=group)
+    units = {unit: volume.counts(world, as_of="2026-01-31", by=[], unit=unit)["count"].item() for unit in UNITS}  # type: ignore[arg-type]
+    assert units == {"client visits": 2, "appointments": 1, "provider hours": 1.5}
+
+
+def test_working_days_leave_out_days_off_and_days_to_come() -> None:
+    table = volume.counts(
+        example({"a": ["2026-06-10", "2026-07-01"]}), as_of="2026-07-06", by=[], days_off=[date(2026, 7, 3)]
+    )
+    assert table["working_days"].to_list() == [22, 3]
+    assert table["is_open"].to_list() == [False, True]
+
+
+def test_what_is_gone_shows_beside_what_was() -> None:
+    table = volume.counts(example({"a": ["2026-01-05 No-Show", "2026-02-05"]}), as_of="2026-02-28")
+    gone = table.filter(period=date(2026, 2, 1), status="no_show")
+    assert gone.select("count", "before").row(0) == (0, 1)
+
+
+def test_first_visits_of_the_unknown_are_not_told() -> None:
+    people = pl.DataFrame(
+        {"id": ["old", "new"], "created_at": [datetime(2025, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)]}
+    )
+    seen = example({"old": ["2026-01-05"], "new": ["2026-01-06", "2026-01-07"]})
+    table = volume.rates(seen, as_of="2026-01-31", by=["first visit"], history_from="2026-01-01", clients=people)
+    assert table.filter(measure="no-show", late="status").select("is_first", "due").rows() == [
+        (False, 1),
+        (True, 1),
+        (None, 1),
+    ]
+
+
+def test_funnel_plot_names_who_is_beyond_chance() -> None:
+    def days(status: str, of: int) -> list[str]:
+        return [f"2026-0{1 + k % 6}-{1 + k // 6:02} {status}".strip() for k in range(of)]
+
+    bad = example({"a": days("No-Show", 60)}).with_columns(provider_id=pl.lit("bad"))
+    good = example({"b": days("", 120)}).with_columns(provider_id=pl.lit("good"))
+    table = volume.funnel_plot(pl.concat([bad, good]), as_of="2026-06-30")
+    assert dict(table.select("provider_id", "standing").rows()) == {"bad": "above 99.8 %", "good": "below 99.8 %"}
+    assert table["overall"].unique().to_list() == pytest.approx([1 / 3])
+
+
+BAD: dict[str, Callable[[pl.DataFrame], object]] = {
+    "unit is 'hours'; allowed are 'appointments', 'client visits', 'provider hours'": lambda v: volume.counts(
+        v,
+        as_of=AS_OF,
+        unit="hours",  # type: ignore[arg-type]
+    ),
+    "every is 'year'; allowed are 'week', 'month', 'quarter'": lambda v: volume.counts(v, as_of=AS_OF, every="year"),  # type: ignore[arg-type]
+    "by is 'colour'; allowed are 'provider', 'type'": lambda v: volume.rates(v, as_of=AS_OF, by=["colour"]),  # type: ignore[list-item]
+    "by is 'role': give a list of": lambda v: volume.rates(v, as_of=AS_OF, by="role"),
+    "measure is 'x'; allowed are 'no-show', 'lost'": lambda v: volume.funnel_plot(v, as_of=AS_OF, measure="x"),  # type: ignore[arg-type]
+    "the first visit is on 2024-01-05": lambda v: volume.counts(v, as_of="2024-01-04"),
+    "these visits lack late_by_notice: make them with visits": lambda v: volume.rates(
+        v.drop("late_by_notice"), as_of=AS_OF
+    ),
+    "up_to is": lambda v: volume.lead(v, as_of=AS_OF, up_to=[7, 7]),
+    "within_days is 0": lambda v: volume.rebooked(v, as_of=AS_OF, within_days=0),
+    "weeks is 0": lambda v: volume.booked(v, as_of=AS_OF, weeks=0),
+    "days is 0": lambda v: volume.panel(v, as_of=AS_OF, days=0),
+    "history_from tells old clients from new": lambda v: volume.rates(
+        v, as_of=AS_OF, by=["first visit"], history_from="2024-01-01"
+    ),
+}
+
+
+@pytest.mark.parametrize("message", BAD)
+def test_bad_input_says_what_is_allowed(message: str) -> None:
+    with pytest.raises(MetricError, match=message):
+        BAD[message](example({"a": ["2024-01-05"]}))
+
+
+def one_to_one(world: World) -> pl.DataFrame:
+    """The world's appointments as the query gives them."""
+    names = {"status_at": "status_changed_at", "contact_type": "modality", "type_id": "appointment_type_id"}
+    names |= {"reason_type": "cancellation_reason_type", "series": "recurring_id"}
+    kept = world.appointments.filter(pl.col("deleted_at").is_null(), ~pl.col("is_block"), ~pl.col("is_synced"))
+    return kept.rename(names)
+
+
+def test_known_no_show_probability_is_inside_the_interval_95_times_in_100(record_property: Any) -> None:
+    roles = pl.DataFrame([{"appointment_type_id": one.id, "role": one.role} for one in truth.TYPES])
+    held = robust = 0
+    seeds = range(16)
+    for seed in seeds:
+        rows = one_to_one(World(seed=seed, clients=60))
+        seen = visits(rows.select(APPOINTMENTS.names()), zone=truth.ZONE, roles=roles)
+        table = volume.rates(seen, as_of="2026-06-15", since="2025-01-01").row(0, named=True)
+        is_due = pl.col("status").is_in(["Occurred", "Checked-In", "No-Show", "Late Cancellation"])
+        clinical = pl.col("appointment_type_id").is_in([one.id for one in truth.TYPES if one.drop_out is not None])
+        days = pl.col("starts_at").dt.convert_time_zone(truth.ZONE).dt.date()
+        due = rows.filter(is_due, clinical, ~pl.col("is_group"), days.is_between(date(2025, 1, 1), date(2026, 6, 15)))
+        assert due.height == table["due"]
+        known = due["no_show_probability"].mean()
+        assert isinstance(known, float)
+        held += table["low"] <= known <= table["high"]
+        robust += table["robust_low"] <= known <= table["robust_high"]
+    record_property("covered", held / len(seeds))
+    record_property("covered_robust", robust / len(seeds))
+    assert held / len(seeds) >= 0.85
+    assert robust >= held
+
+
+SPAN = {"start": "2025-01-06", "end": "2026-06-30"}
+
+
+def totals(practice: Practice) -> dict[str, Any]:
+    return {
+        "summary": practice.load("appointments_summary", range_start=SPAN["start"], range_end=SPAN["end"]),
+        "providers": practice.load("providers"),
+        "appointment_types": practice.load("appointment_types"),
+        "zone": practice.zone,
+        **SPAN,
+    }
+
+
+@pytest.mark.parametrize("side", ["provider", "type", "day"])
+def test_appointments_equal_healthies_own_totals(practice: Practice, side: Any) -> None:
+    table = volume.reconcile(practice.load("appointments", **SPAN), side=side, **totals(practice))
+    assert table["difference"].abs().sum() == 0
+    assert table["reason"].null_count() == table.height
+    assert table["ours"].sum() == totals(practice)["summary"]["total_count"].item() > 1_000
+
+
+def test_differences_come_with_a_likely_reason(practice: Practice) -> None:
+    rows, given_totals = practice.load("appointments", **SPAN), totals(practice)
+    fewer = volume.reconcile(rows.filter(pl.col("id") != rows["id"][0]), **given_totals)
+    assert fewer["difference"].sum() == -1
+    assert fewer["reason"].drop_nulls().to_list() == ["added since it was loaded, or rows that this key may not see"]
+    marked = rows.with_columns(
+        status=pl.when(pl.col("id") == rows.filter(status="Occurred")["id"][0]).then(None).otherwise("status")
+    )
+    assert set(volume.reconcile(marked, **given_totals)["reason"].drop_nulls()) == {
+        "same total, other status: marked since one of the two was made"
+    }
+    renamed = given_totals | {
+        "providers": given_totals["providers"].with_columns(
+            name=pl.col("name").replace({"Avery Lindqvist": "Bilal Okonkwo"})
+        )
+    }
+    table = volume.reconcile(rows, **renamed)
+    assert table.filter(name="Bilal Okonkwo")["ids"].unique().to_list() == [2]
+    assert table.filter(name="Avery Lindqvist")["reason"].unique().to_list() == [
+        "not among our names: renamed since, left, or a name this key may not see"
+    ]
+
+
+def test_totals_still_being_made_are_not_compared(small_world: World, practice_at: Callable[..., Practice]) -> None:
+    with serving(small_world, Behaviour(rate=None, summary_in_progress=True)) as served:
+        practice = practice_at(served)
+        table = volume.reconcile(practice.load("appointments", **SPAN), **totals(practice))
+    assert table["theirs"].null_count() == table.height > 0
+    assert table["reason"].unique().to_list() == ["Healthie is still making its totals: ask again in some minutes"]
+
+
+def test_summary_without_its_lists_names_the_query(practice: Practice) -> None:
+    given_totals = totals(practice)
+    given_totals["summary"] = given_totals["summary"].drop("by_type")
+    with pytest.raises(MetricError, match=r"lack by_type: queries/appointments_summary\.graphql"):
+        volume.reconcile(practice.load("appointments", **SPAN), **given_totals)
