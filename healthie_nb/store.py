@@ -28,7 +28,7 @@ from healthie_nb.query import HealthieError
 from healthie_nb.windows import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from healthie_nb.settings import Settings
@@ -39,6 +39,10 @@ FORMAT = 2
 GRACE = timedelta(hours=1)  # a reader may still hold a part that a refresh has replaced
 # GONE rows were missing from a pull and may have moved elsewhere; at its end they are DELETED, or not gone.
 WINDOW, WHOLE, DATELESS, GONE, DELETED = "window", "whole", "dateless", "gone", "deleted"
+
+
+# What polars says of bytes that are not what they were; it may even panic.
+UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 
 
 class StoreError(HealthieError):
@@ -201,7 +205,13 @@ class Store:
 
     def scan(self, parts: Iterable[StoredPart]) -> pl.LazyFrame:
         """Return the rows of these parts, unread."""
-        return pl.concat([self._place.scan(part.name) for part in parts])
+        scanned = []
+        for part in parts:
+            with contextlib.suppress(OSError):
+                scanned.append(self._place.scan(part.name))
+                continue
+            raise DamagedPartError(part)
+        return pl.concat(scanned)
 
     def read(self, parts: Sequence[StoredPart]) -> pl.DataFrame:
         """Return the rows of these parts. Raises as `collect` does."""
@@ -217,7 +227,7 @@ class Store:
         """
         try:
             return rows.collect()
-        except (pl.exceptions.PolarsError, OSError):
+        except UNREADABLE:
             pass
         if damaged := next((part for part in parts if self._is_damaged(part)), None):
             raise DamagedPartError(damaged)
@@ -237,7 +247,7 @@ class Store:
     def _is_damaged(self, part: StoredPart) -> bool:
         try:
             return self._place.scan(part.name).collect().height != part.rows
-        except (pl.exceptions.PolarsError, OSError):
+        except UNREADABLE:
             return True
 
     def forget(self) -> None:
@@ -264,15 +274,14 @@ class Folder:
 
     def put_manifest(self, text: bytes) -> None:
         """Put a manifest in the place of the last one, at once."""
-        with self._appearing("manifest.json") as path:
-            path.write_bytes(text)
+        self._appear("manifest.json", lambda path: path.write_bytes(text))
 
     def put(self, name: str, rows: pl.DataFrame) -> int:
         """Write a part; return its size in bytes."""
         properties = pl.ParquetEncryptionProperties(footer_key=self._key, aad_prefix=name.encode())
-        with self._appearing(f"{name}.parquet") as path:
-            rows.write_parquet(path, compression="lz4", encryption=properties)
-            return path.stat().st_size
+        return self._appear(
+            f"{name}.parquet", lambda path: rows.write_parquet(path, compression="lz4", encryption=properties)
+        )
 
     def scan(self, name: str) -> pl.LazyFrame:
         """Return a part, unread."""
@@ -306,22 +315,23 @@ class Folder:
         for path in self._path.glob("*.parquet*"):
             path.unlink(missing_ok=True)
 
-    @contextlib.contextmanager
-    def _appearing(self, name: str) -> Iterator[Path]:
-        """Yield a private file that takes its name, flushed to the disk, only when it is whole."""
+    def _appear(self, name: str, write: Callable[[Path], object]) -> int:
+        """Write a private file that takes its name, flushed to the disk, only when it is whole; return its size."""
         draft = self._path / f".{name}.{secrets.token_hex(4)}"
         try:
             os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-            yield draft
+            write(draft)
             with draft.open("rb+") as file:
                 os.fsync(file.fileno())
+                size = os.fstat(file.fileno()).st_size
             draft.replace(self._path / name)
-        except (OSError, pl.exceptions.PolarsError) as error:
+        except UNREADABLE as error:
             reason = getattr(error, "strerror", None) or "it cannot be written"
         else:
-            return
+            return size
         finally:
-            draft.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                draft.unlink(missing_ok=True)
         raise self._unwritable(reason)
 
     def _unwritable(self, reason: str | None) -> StoreError:
