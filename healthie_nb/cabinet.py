@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from healthie_nb.frame import INSTANT
-from healthie_nb.store import WHOLE, WINDOW, Folder, Memory, Store, StoreError, readable_name
+from healthie_nb.store import WHOLE, WINDOW, Folder, Memory, Store, StoreError, place, readable_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -41,9 +41,13 @@ class Cabinet:
         """Return where the rows of a query, with these variables other than the window, are kept."""
         texts = (query.operation.text, query.changed.text if query.changed else "")
         name = readable_name(query.name, texts, sorted(variables.items()))
-        if self._key is None:
-            return self._memory.setdefault(name, Store(Memory(), query=query.name, practice=self._practice))
-        return Store(Folder(self.root / name, self._key), query=query.name, practice=self._practice)
+        if name in self._memory:
+            return self._memory[name]
+        where = Memory() if self._key is None else place(self.root / name, self._key)
+        store = Store(where, query=query.name, practice=self._practice)
+        if isinstance(where, Memory):
+            self._memory[name] = store
+        return store
 
     def stored(self) -> pl.DataFrame:
         """Return what is kept.

@@ -11,7 +11,7 @@ import pytest
 
 from healthie_nb.cli import main
 from healthie_nb.ledger import Ledger, LedgerError
-from healthie_nb.store import StoreError
+from healthie_nb.store import StoreError, StoreWarning
 
 if TYPE_CHECKING:
     import pathlib
@@ -134,3 +134,17 @@ def test_the_command_lists_and_purges_what_is_kept(
     assert main(["cache", "purge", "--yes"]) == 0
     assert practice.stored().is_empty()
     assert practice.ledger.seen().height > 0
+
+
+def test_where_no_folder_can_be_made_rows_are_kept_in_memory_and_one_warning_says_so(
+    tmp_path: pathlib.Path, practice_at: Callable[..., Practice], served: Served
+) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "store").write_text("in the way")
+    practice = practice_at(served)
+    with pytest.warns(StoreWarning, match="kept in memory only.*set HEALTHIE_CACHE_DIR") as shown:
+        rows = practice.load("providers")
+    assert len(shown) == 1
+    before = served.application.practice.pages_served
+    assert practice.load("providers").equals(rows)
+    assert served.application.practice.pages_served == before
