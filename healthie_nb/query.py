@@ -145,6 +145,12 @@ def read(source: str | Path) -> Query:
 
 def parse(text: str, *, name: str) -> Query:
     """Return the query that the text of a .graphql file describes; `name` is for messages and for the store."""
+    saved = saved_schema_path()
+    return _parsed(text, name, saved.stat().st_mtime_ns if saved.is_file() else 0)
+
+
+@functools.lru_cache(maxsize=64)  # validating takes as long as reading 200,000 stored rows
+def _parsed(text: str, name: str, _saved_schema_ns: int) -> Query:
     try:
         document = gq.parse(text)
     except gq.GraphQLSyntaxError as error:
