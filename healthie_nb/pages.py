@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 OVERLAP = timedelta(seconds=1)
 WORTH_A_SPLIT = 4  # pages left
 MAX_LATENCY_S = 0.5  # a server slower than this is not helped by more requests
+KEPT_PAGES = 25  # what a killed pull may lose of each window
 TRIES = 3
 PARTIAL_TRIES = 8  # one answer in five that is not whole, by chance, must not end a pull
 # Windows are counted up to just before a boundary, so that it does not matter whose a row on the boundary is.
@@ -116,9 +117,9 @@ class _Run(Chain):
     expected: float = field(kw_only=True)
     reached: datetime = field(kw_only=True)
     tries: int = field(kw_only=True, default=0)
-    is_exact: bool = field(
-        kw_only=True, default=False
-    )  # pulled without overlap and uncut, so that null items can count
+    kept: int = field(kw_only=True, default=0)  # rows that earlier parts of the same cursor hold
+    begun: datetime = field(kw_only=True, default=datetime.min.replace(tzinfo=UTC))  # up to where they do
+    is_exact: bool = field(kw_only=True, default=False)  # without overlap, uncut: null items can be told
 
     @classmethod
     def over(cls, window: Window, *, expected: float, tries: int = 0, is_exact: bool = False) -> _Run:
@@ -317,6 +318,9 @@ class Puller:
                 break
             cursor = self._next(answer, run)
             spread()
+            if len(run.pages) >= KEPT_PAGES and (begun := await asyncio.to_thread(self._begun, run)):
+                run.window = Window(run.begun, run.window.end)
+                await keep(begun)
         part = await asyncio.to_thread(self._part, run, was_cut=not answer.is_last)
         is_known = run.is_exact or not run.null_items
         if run.tries == TRIES or (part.is_settled and is_known):
@@ -328,6 +332,22 @@ class Puller:
             _Run.over(window, expected=self._page_size / 2, tries=tries, is_exact=run.is_exact or run.null_items > 0)
             for window in again
         ]
+
+    def _begun(self, run: _Run) -> Part | None:
+        """Take what is whole out of a long run, so that a killed pull has it; None where nothing can be taken yet."""
+        rows = frame(run.pages, self._query.fields)
+        times = rows.get_column(self._query.window or "")
+        left = rows.height - int(times.search_sorted(run.reached))  # more rows of this instant may come
+        done = Window(run.window.start, run.reached)
+        if run.null_items or not run.is_steady or not times.is_sorted() or left >= run.pages[-1].height:
+            return None
+        if done.start >= done.end:
+            return None
+        run.begun = run.reached
+        run.kept += rows.head(-left).n_unique("id")
+        run.pages = [run.pages[-1].tail(left)]
+        inside = self._once_each(rows.filter(times >= done.start, times < done.end))
+        return Part(inside, done, 0, is_settled=True, doubt=_wider(Window(done.start, run.wire_end)))
 
     def finely(self, window: Window, rows: pl.DataFrame) -> list[Window]:
         """Return the window cut so that each piece fits a page: there rows cannot move from page to page."""
@@ -342,9 +362,9 @@ class Puller:
         rows = frame(run.pages, self._query.fields)
         times = rows.get_column(self._query.window or "")
         # After a cut the rest is another's, if the rows did come in order.
-        is_whole = times.is_sorted() if was_cut else run.totals[0] == rows.n_unique("id") + run.null_items
+        is_whole = times.is_sorted() if was_cut else run.totals[0] == run.kept + rows.n_unique("id") + run.null_items
         inside = self._once_each(rows.filter(times >= run.window.start, times < run.window.end))
-        doubt = None if len(run.pages) == 1 else _wider(Window(run.window.start, run.wire_end))
+        doubt = None if len(run.pages) == 1 and not run.kept else _wider(Window(run.window.start, run.wire_end))
         return Part(inside, run.window, run.null_items, is_settled=is_whole and run.is_steady, doubt=doubt)
 
 

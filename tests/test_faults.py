@@ -1,0 +1,168 @@
+"""Whatever goes wrong on the way, what is loaded is what the practice has: over real HTTP, a fifth of requests hit."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from truths import AT_ONCE, BOUNDS, SPAN, behave, clinic, connected, loaded, pages, truth
+
+from healthie_nb import query, session
+from healthie_nb.demo.settings import FAULTS
+from healthie_nb.failures import ApiError
+from healthie_nb.windows import Window
+
+if TYPE_CHECKING:
+    import pathlib
+
+NAMES = ("appointments", "clients", "form_requests")
+
+
+@pytest.mark.usefixtures("without_waiting")
+@pytest.mark.parametrize("kind", FAULTS)
+def test_a_fifth_of_answers_gone_wrong_changes_no_row(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    if kind == "timeout":
+        monkeypatch.setattr(session, "REQUEST_TIMEOUT_S", 0.5)
+    with clinic(tmp_path, faults={kind: 0.2}, fault_seed=3) as (practice, served, clock):
+        for name in NAMES:
+            assert loaded(practice, name).equals(truth(served.world, name)), name
+        clock.pass_(days=2)
+        assert loaded(practice).equals(truth(served.world))
+        assert served.application.counters.faults[kind] >= 3
+
+
+@pytest.mark.usefixtures("without_waiting")
+@pytest.mark.parametrize("seed", [1, 2])
+def test_every_fault_together_changes_no_row(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr(session, "REQUEST_TIMEOUT_S", 0.5)
+    faults = dict.fromkeys(FAULTS, 0.03)
+    with clinic(tmp_path, faults=faults, fault_seed=seed) as (practice, served, _):
+        for name in NAMES:
+            assert loaded(practice, name).equals(truth(served.world, name)), name
+        assert len(served.application.counters.faults) >= 6
+
+
+@pytest.mark.usefixtures("without_waiting")
+def test_an_answer_that_is_never_whole_ends_the_pull_and_none_of_it_is_kept(tmp_path: pathlib.Path) -> None:
+    with clinic(tmp_path) as (practice, served, _):
+        behave(served, faults={"partial": 1.0})
+        with pytest.raises(ApiError, match="answered with errors: Something went wrong"):
+            loaded(practice, "clients")
+        behave(served, faults={})
+        assert loaded(practice, "clients").equals(truth(served.world, "clients"))
+
+
+@pytest.mark.usefixtures("without_waiting")
+def test_a_pull_that_a_failure_ends_goes_on_where_it_stopped(tmp_path: pathlib.Path) -> None:
+    with clinic(tmp_path, latency_ms=(5, 15)) as (practice, served, _):
+        behave(served, faults={"partial": 0.0})
+        undisturbed = connected(served, tmp_path / "other", practice._clock)
+        before = pages(served)
+        loaded(undisturbed)
+        needed = pages(served) - before
+        spent = 0
+        for share in (0.7, 0.7, 0.0):
+            behave(served, faults={"partial": share})
+            before = pages(served)
+            try:
+                rows = loaded(practice)
+            except ApiError:
+                continue
+            finally:
+                spent = pages(served) - before
+        assert rows.equals(truth(served.world))
+        assert spent <= needed + 4
+
+
+def test_a_smaller_page_is_asked_for_when_many_at_once_were_too_complex(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with clinic(tmp_path) as (practice, served, _):
+        monkeypatch.setattr("healthie_nb.demo.limits.MAX_COMPLEXITY", 1_200)
+        assert loaded(practice).equals(truth(served.world))
+
+
+CHILD = """
+import pathlib, sys
+sys.path.insert(0, sys.argv[1])
+from conftest import Clock
+from healthie_nb import pages
+from healthie_nb.practice import Practice
+from healthie_nb.settings import Settings
+pages.KEPT_PAGES = 2
+folder = pathlib.Path(sys.argv[4])
+settings = Settings(
+    url=sys.argv[2], key=sys.argv[3], cache_dir=folder / "cache", data_dir=folder / "data", max_rps=1e5
+)
+practice = Practice(settings, clock=Clock())
+print("ready", flush=True)
+print(practice.load("appointments", start="2023-01-01", end="2026-12-31").height, flush=True)
+"""
+
+
+def child(served: object, folder: pathlib.Path) -> subprocess.Popen[str]:
+    here = os.path.dirname(__file__)  # noqa: PTH120
+    command = [sys.executable, "-c", CHILD, here, served.url, served.key, str(folder)]  # type: ignore[attr-defined]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_killed_three_times_it_asks_for_what_is_not_stored_and_ends_with_the_same_frame(tmp_path: pathlib.Path) -> None:
+    chance = random.Random(7)
+    with clinic(tmp_path, clients=400, latency_ms=(40, 60)) as (practice, served, clock):
+        undisturbed = connected(served, tmp_path / "other", clock).load("appointments", **SPAN)
+        for _ in range(3):
+            before, last = pages(served), chance.randrange(4, 16)
+            running = child(served, tmp_path)
+            while pages(served) - before < last:
+                time.sleep(0.005)
+            running.send_signal(signal.SIGKILL)
+            running.communicate()
+        gaps = practice._cabinet.store(query.read("appointments"), {}).manifest.missing(Window(*BOUNDS.values()))
+        times = undisturbed.get_column("starts_at")
+        missing = sum(int(times.is_between(gap.start, gap.end, closed="left").sum()) for gap in gaps)
+        assert missing < times.len()
+        before = pages(served)
+        assert practice.load("appointments", **SPAN).equals(undisturbed)
+        assert pages(served) - before <= missing / 100 + 2 * (len(gaps) + 4) + 4
+        assert not list((tmp_path / "cache").rglob("appointments*/.*")), "drafts of the killed are swept"
+
+
+def test_two_processes_that_load_the_same_pull_it_once(tmp_path: pathlib.Path) -> None:
+    with clinic(tmp_path, latency_ms=(20, 30)) as (_, served, clock):
+        connected(served, tmp_path / "other", clock).load("appointments", **SPAN)
+        once = served.application.counters.operations["appointments"]
+        served.application.reset_counters()
+        both = [child(served, tmp_path) for _ in range(2)]
+        said = [running.communicate(timeout=60) for running in both]
+        assert [out.split() for out, _ in said] == [["ready", str(truth(served.world).height)]] * 2, said
+        assert served.application.counters.operations["appointments"] <= once + 6
+
+
+@pytest.mark.usefixtures("without_waiting")
+def test_a_damaged_part_is_asked_for_again_and_nothing_else(tmp_path: pathlib.Path) -> None:
+    with clinic(tmp_path) as (practice, served, clock):
+        chance = random.Random(5)
+        for name in ("appointments", "clients", "form_requests"):
+            loaded(practice, name)
+        parts = sorted((tmp_path / "cache").rglob("*.parquet"))
+        assert len(parts) >= 3
+        for path in parts:
+            whole = bytearray(path.read_bytes())
+            whole[chance.randrange(20, len(whole) // 2)] ^= 4
+            path.write_bytes(whole)
+        for name in ("appointments", "clients", "form_requests"):
+            assert loaded(practice, name).equals(truth(served.world, name)), name
+        for path in (tmp_path / "cache").rglob("*.parquet"):
+            path.unlink()
+        clock.pass_(days=3)
+        assert loaded(practice, max_age=AT_ONCE).equals(truth(served.world))
