@@ -35,7 +35,8 @@ SLOW = {"notebooks"}
 def main() -> None:
     """Run the steps away from the user's own folders."""
     is_quick = "--quick" in sys.argv
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:  # A run neither sees nor changes what the user keeps.
+    # A run neither sees nor changes what the user keeps; a demo practice may still be writing when it ends.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
         run(is_quick=is_quick, environment={**os.environ, "XDG_CACHE_HOME": home, "XDG_DATA_HOME": home})
 
 
