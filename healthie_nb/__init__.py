@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from healthie_nb import explore as explore
     from healthie_nb import forms as forms
     from healthie_nb import privacy as privacy
+    from healthie_nb import quality as quality
     from healthie_nb import query as query
     from healthie_nb import retention as retention
     from healthie_nb import roles as roles
@@ -28,7 +29,19 @@ if TYPE_CHECKING:
     from healthie_nb.query import HealthieError as HealthieError
 
 _NAMES = {"Practice": "practice", "connect": "practice", "HealthieError": "query"}
-_MODULES = {"charts", "explore", "forms", "privacy", "query", "retention", "roles", "stats", "tables", "volume"}
+_MODULES = {
+    "charts",
+    "explore",
+    "forms",
+    "privacy",
+    "quality",
+    "query",
+    "retention",
+    "roles",
+    "stats",
+    "tables",
+    "volume",
+}
 __all__ = [
     "HealthieError",
     "Practice",
@@ -37,6 +50,7 @@ __all__ = [
     "explore",
     "forms",
     "privacy",
+    "quality",
     "query",
     "retention",
     "roles",

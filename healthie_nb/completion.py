@@ -16,7 +16,7 @@ LEDGER: Final = ("id", "is_finished", "status", "date_to_show", "seen_at")
 OPEN_END: Final = 2**31
 Ints = np.typing.NDArray[np.int64]
 Floats = np.typing.NDArray[np.float64]
-_ROUNDS, _CLOSE = 10_000, 1e-10
+_ROUNDS, _CLOSE, _NONE = 10_000, 1e-10, 1e-6
 _DAY_S: Final = 86_400
 
 
@@ -227,10 +227,10 @@ def _settled(could: Floats, n: Floats) -> Floats:
 
 def _curve(days: Ints, at_risk: Floats, events: Floats, survival: Floats, requests: int) -> pl.DataFrame:
     """Days with their survival, and the log-log interval of Greenwood's variance."""
-    survival = np.where(survival > _CLOSE, survival, 0.0)
-    is_inside = (survival > _CLOSE) & (survival < 1 - _CLOSE)
+    survival = np.where(survival > _NONE, survival, 0.0)
+    is_inside = (survival > _NONE) & (survival < 1 - _NONE)
     left = at_risk - events
-    hazard = np.divide(events, at_risk * left, out=np.zeros_like(events), where=left > _CLOSE)
+    hazard = np.divide(events, at_risk * left, out=np.zeros_like(events), where=left > _NONE)
     log = np.log(survival, out=np.full_like(survival, -1.0), where=is_inside)
     wide = np.exp(Z * np.sqrt(hazard.cumsum()) / -log)
     bounds = {"low": survival**wide, "high": survival ** (1 / wide)}

@@ -30,7 +30,7 @@ def reducible(visits: Any, *needs: str) -> nw.LazyFrame[Any]:
 
 
 def reduced(rows: nw.LazyFrame[Any]) -> pl.DataFrame:
-    """Answer of a metric's big step: a polars frame in no order, whole numbers Int64 whatever the engine."""
+    """Answer of a metric's big step: a polars frame in no order; on every engine whole numbers Int64, instants UTC."""
     native = rows.to_native()
     if isinstance(native, pl.LazyFrame):
         answer = native.collect(engine="streaming")
@@ -38,4 +38,4 @@ def reduced(rows: nw.LazyFrame[Any]) -> pl.DataFrame:
         answer = pl.DataFrame(native)
     else:
         answer = rows.collect(backend="polars").to_native()
-    return answer.cast({pl.selectors.integer(): pl.Int64})
+    return answer.cast({pl.selectors.integer(): pl.Int64, pl.selectors.datetime(): pl.Datetime("us", "UTC")})

@@ -1,0 +1,362 @@
+"""Notes and forms against SQL on random worlds, lifelines, and the demo's known probabilities."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lifelines import KaplanMeierFitter
+from oracle import Oracle, on_worlds
+
+from healthie_nb import forms
+from healthie_nb.demo import truth
+from healthie_nb.stats import kaplan_meier
+from healthie_nb.visits import APPOINTMENTS, MetricError, example, visits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from healthie_nb.demo import World
+    from healthie_nb.practice import Practice
+
+AS_OF = "2024-07-15"
+INSTANT = pl.Datetime("us", "UTC")
+KEY = b"kept with the store, never shown"
+START = datetime(2024, 3, 1, 15, tzinfo=UTC)
+FORM_ROLES = pl.DataFrame(
+    {"form_id": ["i", "k", "k2", "m"], "role": ["intake", "consent", "consent", "outcome measure"]}
+)
+rows = st.fixed_dictionaries(
+    {
+        "client_id": st.sampled_from(["a", "b", "c"]),
+        "starts_at": st.builds(lambda days: START + timedelta(days=days), st.integers(0, 150)),
+        "status": st.sampled_from(["Occurred", "Occurred", "No-Show", "Cancelled", None, "Checked-In"]),
+        "provider_id": st.sampled_from(["p", None]),
+        "minutes": st.sampled_from([50, None]),
+    }
+)
+writings = st.fixed_dictionaries(
+    {
+        "appointment": st.integers(0, 12),
+        "hours": st.integers(0, 200),
+        "signed": st.lists(st.integers(-5, 200), max_size=2),
+    }
+)
+fillings = st.fixed_dictionaries(
+    {
+        "client_id": st.sampled_from(["a", "b", "c"]),
+        "form_id": st.sampled_from(["i", "k", "k2", "m", "z"]),
+        "filled_at": st.builds(lambda days: START + timedelta(days=days, hours=-1), st.integers(-20, 150)),
+        "is_finished": st.sampled_from([True, True, False]),
+    }
+)
+BASE = f"""
+with o as (from visits where status = 'occurred' and date <= date '{AS_OF}'),
+done as (select f.*, r.role from filled f join form_roles r using (form_id) where is_finished)
+"""
+FILLED = {"client_id": pl.String, "form_id": pl.String, "filled_at": INSTANT, "is_finished": pl.Boolean}
+
+
+def world_of(given_rows: list[dict[str, Any]]) -> pl.DataFrame:
+    made = [row | {"id": str(i), "created_at": START - timedelta(days=30)} for i, row in enumerate(given_rows)]
+    return visits(pl.DataFrame(made, schema=APPOINTMENTS), zone="UTC")
+
+
+def is_computable(world: pl.DataFrame) -> bool:
+    """as_of before every visit is refused, and so has no answer to compare."""
+    return world.is_empty() or world["date"].min() <= date.fromisoformat(AS_OF)  # type: ignore[operator]
+
+
+@pytest.fixture(scope="module")
+def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oracle]:
+    yield (made := Oracle(tmp_path_factory.mktemp("oracle"), BASE))
+    made.connection.close()
+
+
+def chart_notes(given_notes: list[dict[str, Any]], world: pl.DataFrame) -> pl.DataFrame:
+    starts = dict(world.select("appointment_id", "starts_at").rows())
+    made = []
+    for note in given_notes:
+        start = starts.get(str(note["appointment"]), START)
+        signings = [{"signed_at": start + timedelta(hours=h)} for h in note["signed"]]
+        filled = start + timedelta(hours=note["hours"])
+        made.append({"appointment_id": str(note["appointment"]), "filled_at": filled, "signings": signings})
+    signing = pl.List(pl.Struct({"signed_at": INSTANT}))
+    return pl.DataFrame(made, schema={"appointment_id": pl.String, "filled_at": INSTANT, "signings": signing})
+
+
+@on_worlds
+@given(st.lists(rows, max_size=12), st.lists(writings, max_size=12))
+def test_notes(oracle: Oracle, given_rows: list[dict[str, Any]], given_notes: list[dict[str, Any]]) -> None:
+    world = world_of(given_rows)
+    if not is_computable(world):
+        return
+    written = chart_notes(given_notes, world)
+    flat = written.explode("signings", empty_as_null=True).unnest("signings")
+    oracle.table("written", flat)
+    ours = oracle.everywhere(world, lambda v: forms.notes(v, written, as_of=AS_OF, every="month"))
+    night = f"timestamp '{AS_OF}' + interval 1 day"
+    judged = f"""
+    , first_signed as (select appointment_id, min(signed_at) filter (signed_at < {night}) first_at from written
+        where filled_at < {night} group by appointment_id),
+    judged as (select o.*, n.first_at, n.appointment_id is not null has_note,
+          starts_at + to_minutes(coalesce(minutes, 0)) + interval 72 hour deadline
+        from (select distinct appointment_id, month, provider_id, date, starts_at, minutes from o) o
+          left join first_signed n using (appointment_id))"""
+    theirs = oracle.rows(f"""{judged}
+    select month, provider_id, count(*), count(*) filter (deadline <= {night}),
+        count(*) filter (deadline <= {night} and first_at <= deadline),
+        count(*) filter (deadline <= {night} and first_at > deadline),
+        count(*) filter (deadline <= {night} and first_at is null and has_note),
+        count(*) filter (deadline <= {night} and first_at is null and not has_note)
+    from judged group by month, provider_id order by month, provider_id nulls last""")
+    columns = ("period", "provider_id", "appointments", "due", "signed", "late", "unsigned", "missing")
+    assert ours.select(columns).rows() == theirs
+    still = oracle.everywhere(world, lambda v: forms.open_notes(v, written, as_of=AS_OF))
+    assert still.select("provider_id", "age", "open", "missing").rows() == oracle.rows(f"""{judged}
+    select provider_id, case when date '{AS_OF}' - date <= 3 then '0-3 days' when date '{AS_OF}' - date <= 7
+        then '4-7 days' when date '{AS_OF}' - date <= 30 then '8-30 days' when date '{AS_OF}' - date <= 90
+        then '31-90 days' else 'over 90 days' end age, count(*), count(*) filter (not has_note)
+    from judged where first_at is null group by all order by provider_id nulls last, max(date) desc""")
+
+
+@on_worlds
+@given(st.lists(rows, max_size=12), st.lists(fillings, max_size=12))
+def test_forms_before_visits(
+    oracle: Oracle, given_rows: list[dict[str, Any]], given_forms: list[dict[str, Any]]
+) -> None:
+    world, filled = world_of(given_rows), pl.DataFrame(given_forms, schema=FILLED)
+    if not is_computable(world):
+        return
+    oracle.table("filled", filled)
+    oracle.table("form_roles", FORM_ROLES)
+    before = oracle.everywhere(world, lambda v: forms.before_first_visit(v, filled, FORM_ROLES, as_of=AS_OF))
+    theirs = oracle.rows(f"""
+    , firsts as (select client_id, min(starts_at) starts_at, min(month) period from visits
+        where date <= date '{AS_OF}' and status not in ('cancelled', 'rescheduled') group by client_id),
+    judged as (select *, exists (from done d where d.client_id = f.client_id and d.role = r.role
+          and d.filled_at < f.starts_at) is_done
+        from firsts f, (values ('intake', 1), ('consent', 2)) r(role, rank)),
+    every_role as (select client_id, period, role, rank, is_done from judged union all
+        select client_id, period, 'all', 3, bool_and(is_done) from judged group by client_id, period)
+    select period, role, count(*), count(*) filter (is_done) from every_role
+    group by period, role, rank order by period, rank""")
+    assert before.select("period", "role", "clients", "done").rows() == theirs
+    asked = pl.DataFrame(
+        {"client_id": ["a", "a"], "form_id": ["k", "i"], "filled_form_id": [None, "9"]},
+        schema_overrides={"filled_form_id": pl.String},
+    ).with_columns(filled_form_is_finished=pl.lit(value=False))
+    ready = oracle.everywhere(world, lambda v: forms.readiness(v, filled, asked, FORM_ROLES, as_of=AS_OF))
+    assert ready.select("appointment_id", "lacking", "is_first", "state").rows() == oracle.rows(f"""
+    select appointment_id, needed, not exists (from o where o.client_id = v.client_id),
+        case when client_id <> 'a' then 'not asked' when needed = 'intake' then 'begun' else 'asked' end
+    from visits v, (values ('intake'), ('consent')) r(needed)
+    where date between date '{AS_OF}' + 1 and date '{AS_OF}' + 7
+      and status not in ('cancelled', 'late_cancelled', 'rescheduled')
+      and not exists (from done d where d.client_id = v.client_id and d.role = needed
+        and d.filled_at < timestamp '{AS_OF}' + interval 1 day)
+    order by starts_at, client_id, appointment_id, needed""")
+
+
+@on_worlds
+@given(st.lists(rows, max_size=12), st.lists(fillings, max_size=12))
+def test_measures(oracle: Oracle, given_rows: list[dict[str, Any]], given_forms: list[dict[str, Any]]) -> None:
+    world, filled = world_of(given_rows), pl.DataFrame(given_forms, schema=FILLED)
+    if not is_computable(world):
+        return
+    oracle.table("filled", filled)
+    oracle.table("form_roles", FORM_ROLES)
+    ours = oracle.everywhere(world, lambda v: forms.measures(v, filled, FORM_ROLES, as_of=AS_OF))
+    theirs = oracle.rows(f"""
+    , firsts as (select client_id, min(date) first from o group by client_id),
+    cells as (select *, exists (from done d where d.client_id = f.client_id and d.role = 'outcome measure'
+          and cast(d.filled_at as date) between f.first + a and f.first + b) is_done
+        from firsts f, (values (1, -14, 7), (2, 31, 90)) w(k, a, b)
+        where f.first + b <= date '{AS_OF}' and (k = 1 or exists (from o where o.client_id = f.client_id
+          and o.date between f.first + a and f.first + b)))
+    select k, (select count(*) from cells where cells.k = w.k),
+        (select count(*) from cells where cells.k = w.k and is_done) from (select unnest([1, 2]) k) w order by k""")
+    assert [(k, *row) for k, row in enumerate(ours.select("clients", "done").rows(), start=1)] == theirs
+
+
+def asked(*rows_given: dict[str, Any]) -> pl.DataFrame:
+    blank = {
+        "id": "1", "form_id": "f", "client_id": "a", "sender_id": "p", "date_to_show": START,
+        "filled_form_id": None, "filled_form_is_finished": None,
+    }  # fmt: skip
+    types = {"date_to_show": INSTANT, "filled_form_id": pl.String, "filled_form_is_finished": pl.Boolean}
+    return pl.DataFrame([blank | row for row in rows_given], schema_overrides=types)
+
+
+CLIENTS = pl.DataFrame(
+    {
+        "id": ["a", "b", "gone"],
+        "is_active": [True, True, False],
+        "archived_at": [None, None, START + timedelta(days=20)],
+        "provider_id": ["p", "q", "p"],
+    }
+)
+BEGUN = {"filled_form_id": "9", "filled_form_is_finished": False}
+DONE = {"filled_form_id": "9", "filled_form_is_finished": True}
+
+
+def test_requests_of_archived_clients_are_withdrawn_not_missed() -> None:
+    table = forms.requests(asked({}, BEGUN, DONE, {"client_id": "gone"}, {"client_id": "gone"} | DONE), CLIENTS)
+    row = table.row(0, named=True)
+    assert [row[name] for name in ("requests", "open", "started", "completed", "withdrawn")] == [5, 1, 1, 2, 1]
+    assert (row["waiting_or_done"], row["completed_now"]) == (4, 0.5)
+
+
+def test_all_withdrawn_has_no_rate() -> None:
+    row = forms.requests(asked({"client_id": "gone"}), CLIENTS).row(0, named=True)
+    assert (row["waiting_or_done"], row["completed_now"], row["low"]) == (0, None, None)
+
+
+def test_overdue_lists_active_clients_longest_first() -> None:
+    late = {"date_to_show": START - timedelta(days=9)}
+    table = forms.overdue(
+        asked({}, BEGUN | late, {"client_id": "b"}, {"client_id": "gone"}, {"client_id": "b"} | DONE),
+        CLIENTS,
+        as_of="2024-03-20",
+        key=KEY,
+        link="https://example.org/{client_id}",
+    )
+    assert table.select("client_id", "provider_id", "forms", "started", "days", "link").rows() == [
+        ("a", "p", 2, 1, 28, "https://example.org/a"),
+        ("b", "q", 1, 0, 19, "https://example.org/b"),
+    ]
+    assert forms.overdue(asked({}), CLIENTS, as_of="2024-03-15", key=KEY).is_empty()
+    with pytest.raises(MetricError, match="where the client's id goes"):
+        forms.overdue(asked({}), CLIENTS, as_of="2024-03-20", key=KEY, link="x")
+
+
+def ledger(*states: tuple[str, int, str, int]) -> pl.DataFrame:
+    """States by (id, pulled on day, status, shown day)."""
+    made = [
+        {"id": id_, "status": status, "is_finished": status == "Completed"}
+        | {"seen_at": START + timedelta(days=pulled), "date_to_show": START + timedelta(days=shown)}
+        for id_, pulled, status, shown in states
+    ]
+    return pl.DataFrame(made, schema_overrides={"seen_at": INSTANT, "date_to_show": INSTANT})
+
+
+PULLS = pl.DataFrame({"seen_at": [START + timedelta(days=day) for day in range(0, 41, 5)]})
+
+
+@pytest.mark.parametrize(
+    ("states", "client", "least", "most"),
+    [
+        ([("1", 5, "Open", 3), ("1", 10, "Completed", 8)], "a", 5, 5),  # asked on day 3, done on day 8
+        ([("1", 5, "Open", 3), ("1", 10, "Incomplete", 7)], "a", 37, None),  # begun is not done: last pull on day 40
+        ([("1", 5, "Open", 3)], "gone", 17, None),  # withdrawn on day 20
+        ([("1", 10, "Completed", 8)], "a", 0, 3),  # asked for after the pull on day 5
+        ([("1", 10, "Incomplete", 8), ("1", 15, "Completed", 12)], "a", 4, 7),
+        ([("1", 10, "Incomplete", 8)], "a", 32, None),
+        ([("1", 5, "Open", 3), ("1", 10, "Completed", 8), ("1", 15, "Completed", 14)], "a", 5, 5),
+    ],
+)
+def test_bounds_of_a_request(states: list[Any], client: str, least: int, most: int | None) -> None:
+    times = forms.request_times(ledger(*states), PULLS, asked({"client_id": client}), CLIENTS, as_of="2024-06-30")
+    assert times.select("least", "most").rows() == [(least, most)]
+
+
+def test_requests_from_before_the_ledger_are_left_out() -> None:
+    seen = ledger(("1", 0, "Open", -9), ("1", 5, "Completed", 4))
+    assert forms.request_times(seen, PULLS, asked({}), CLIENTS, as_of="2024-06-30").is_empty()
+
+
+def test_times_are_shown_only_when_the_ledger_is_old_enough() -> None:
+    given_frames = (ledger(("1", 5, "Open", 3), ("1", 10, "Completed", 8)), PULLS, asked({}), CLIENTS)
+    curve = forms.time_to_complete(*given_frames, as_of="2024-06-30")
+    assert curve.select("form_id", "day", "survival").rows() == [("f", 0, 1.0), ("f", 5, 0.0)]
+    young = forms.time_to_complete(*given_frames, as_of="2024-03-20")
+    assert young.is_empty()
+    assert young.schema == curve.schema
+    assert forms.ledger_standing(PULLS, as_of="2024-03-20")["is_old_enough"].item() is False
+    assert forms.ledger_standing(PULLS, as_of="2024-06-30")["says"].item() == "the ledger spans 40 days in 9 pulls"
+
+
+exact = st.lists(st.tuples(st.integers(0, 12), st.booleans()), min_size=1, max_size=30)
+
+
+@settings(max_examples=30, deadline=None)
+@given(exact)
+def test_without_bounds_it_is_kaplan_meier(given_times: list[tuple[int, bool]]) -> None:
+    times = pl.DataFrame(
+        {"least": [d for d, _ in given_times], "most": [d if ended else None for d, ended in given_times]},
+        schema={"least": pl.Int64, "most": pl.Int64},
+    )
+    theirs = kaplan_meier(times.select(days="least", ended=pl.col("most").is_not_null()))
+    ours = forms.turnbull(times).join(theirs, on="day", suffix="_theirs")
+    assert ours.height == theirs.height
+    for name in ("at_risk", "events", "survival", "low", "high"):
+        assert ours[name].to_list() == pytest.approx(ours[f"{name}_theirs"].cast(pl.Float64).to_list(), abs=1e-5)
+
+
+def test_with_bounds_it_is_lifelines_estimate() -> None:
+    rng = np.random.default_rng(1)
+    took = rng.integers(1, 30, 200)
+    least = took - rng.integers(0, 5, 200).clip(max=took)
+    most = took + rng.integers(0, 5, 200)
+    is_open = rng.random(200) < 0.2
+    times = pl.DataFrame({"least": least, "most": most}).with_columns(
+        most=pl.when(~pl.Series(is_open)).then(pl.col("most"))
+    )
+    ours = forms.turnbull(times)
+    # Theirs is of real time, and its intervals include both ends: whole days become days with a margin.
+    upper, lower = np.where(is_open, np.inf, most + 0.25), np.where(is_open, least + 0.75, least - 0.25)
+    theirs = KaplanMeierFitter().fit_interval_censoring(lower, upper, tol=1e-7).survival_function_
+    for day in range(1, 29):
+        mine = ours.filter(pl.col("day") <= day)["survival"].last()
+        bounds = theirs.iloc[theirs.index.searchsorted(day + 0.5, side="right") - 1]
+        assert bounds.min() - 0.002 <= mine <= bounds.max() + 0.002, day
+
+
+BAD: dict[str, Callable[[pl.DataFrame, pl.DataFrame], object]] = {
+    "role is 'smile'; allowed are 'intake', 'consent'": lambda v, f: forms.before_first_visit(
+        v, f, FORM_ROLES, as_of=AS_OF, required=["smile"]
+    ),
+    "filled_forms lack filled_at: queries/filled_forms": lambda v, f: forms.measures(
+        v, f.drop("filled_at"), FORM_ROLES, as_of=AS_OF
+    ),
+    "no form has the role 'outcome measure'": lambda v, f: forms.measures(v, f, FORM_ROLES.head(1), as_of=AS_OF),
+    "give days from the first visit": lambda v, f: forms.measures(v, f, FORM_ROLES, as_of=AS_OF, baseline=(7, -14)),
+    "days is 0": lambda v, f: forms.readiness(v, f, asked({}), FORM_ROLES, as_of=AS_OF, days=0),
+    "chart_notes lack signings": lambda v, _: forms.notes(v, chart_notes([], v).drop("signings"), as_of=AS_OF),
+    "within_hours is 0": lambda v, _: forms.notes(v, chart_notes([], v), as_of=AS_OF, within_hours=0),
+    "the first visit is on 2024-01-05": lambda v, _: forms.notes(v, chart_notes([], v), as_of="2024-01-04"),
+}
+
+
+@pytest.mark.parametrize("message", BAD)
+def test_bad_input_says_what_is_allowed(message: str) -> None:
+    with pytest.raises(MetricError, match=message):
+        BAD[message](example({"a": ["2024-01-05"]}), pl.DataFrame(schema=FILLED))
+
+
+def test_known_probability_of_a_signature_in_time_is_inside(practice: Practice, small_world: World) -> None:
+    roles = pl.DataFrame([{"appointment_type_id": one.id, "role": one.role} for one in truth.TYPES])
+    seen = visits(practice.load("appointments", start="2023-07-01", end="2026-06-30"), zone=practice.zone, roles=roles)
+    table = forms.notes(seen, practice.load("chart_notes"), as_of="2026-06-15")
+    known = {one.id: one.signs_within_72_h * (1 - truth.NO_NOTE) * (1 - truth.NEVER_SIGNED) for one in truth.PROVIDERS}
+    assert table["due"].sum() > 1_500
+    inside = [row["low"] <= known[row["provider_id"]] <= row["high"] for row in table.iter_rows(named=True)]
+    assert sum(inside) >= len(inside) - 2
+    assert table.sort("rate")["provider_id"][0] == truth.LATE_SIGNER
+    assert small_world.filled_forms.height > table["due"].sum()
+
+
+def test_known_probability_of_completion_is_inside(practice: Practice, small_world: World) -> None:
+    old = small_world.form_requests.filter(pl.col("requested_at") < datetime(2026, 5, 1, tzinfo=UTC))["id"]
+    rows_given = practice.load("form_requests").filter(pl.col("id").is_in(old.implode()))
+    everybody = practice.load("clients").with_columns(is_active=True)
+    table = forms.requests(rows_given.with_columns(sender_id=pl.lit("all")), everybody)
+    known = {one.id: one.completion for one in truth.FORMS}
+    inside = [row["robust_low"] <= known[row["form_id"]] <= row["robust_high"] for row in table.iter_rows(named=True)]
+    assert table["requests"].sum() == rows_given.height > 800
+    assert sum(inside) >= len(inside) - 1
