@@ -9,7 +9,7 @@ import narwhals as nw
 import polars as pl
 
 from healthie_nb.engines import reduced
-from healthie_nb.newcomers import Every, choice, clinical, day_number, is_over, offset
+from healthie_nb.newcomers import Every, clinical, day_number, is_over, offset
 from healthie_nb.slices import By, between, columns_of, number
 from healthie_nb.stats import FEW, clustered, wilson
 from healthie_nb.visits import MetricError, require
@@ -92,12 +92,14 @@ def sliced(
     history_from: str | date | None = None,
     clients: pl.DataFrame | None = None,
     made: Mapping[str, nw.Expr] | None = None,
+    measures: Sequence[str] = MEASURES,
+    lates: Sequence[str] = LATE,
 ) -> pl.DataFrame:
     """Rates per value of columns, of which some are `made` on the way; else as `rates`."""
     per_client = _outcomes(visits, as_of, since, columns, made or {})
     if "is_first" in columns:
         per_client = _with_unknown(per_client, history_from, clients)
-    parts = [_measured(per_client, columns, *which) for which in product(MEASURES, LATE)]
+    parts = [_measured(per_client, columns, *which) for which in product(measures, lates)]
     order = pl.Enum(MEASURES), pl.Enum(LATE)
     named = pl.col("measure").cast(order[0]), pl.col("late").cast(order[1])
     return pl.concat(parts).sort(*columns, *named, nulls_last=True)
@@ -184,15 +186,3 @@ def _measured(per_client: pl.DataFrame, columns: list[str], measure: str, late: 
             few=pl.col("due") < FEW,
         )
     )
-
-
-def only(table: pl.DataFrame, measure: str, late: str) -> pl.DataFrame:
-    """Keep one measure, under one way of telling late.
-
-    Raises
-    ------
-    MetricError for one that is not allowed.
-    """
-    choice(measure, MEASURES, name="measure")
-    choice(late, LATE, name="late")
-    return table.filter(measure=measure, late=late)

@@ -8,7 +8,8 @@ from typing import Any, Final
 import narwhals as nw
 import polars as pl
 
-from healthie_nb.attendance import RATED, Late, Measure, only, sliced
+from healthie_nb.attendance import LATE, MEASURES, RATED, Late, Measure, sliced
+from healthie_nb.newcomers import choice
 from healthie_nb.slices import By, columns_of
 from healthie_nb.stats import funnel_limits
 from healthie_nb.visits import MetricError
@@ -43,7 +44,7 @@ def heat(visits: Any, *, as_of: str | date, by: Sequence[By] = (), since: str | 
     (1, 15, 2, 2, 1, 0.5)
     """
     columns = [*columns_of(by, [name for name in RATED if name not in ("weekday", "hour")]), "weekday", "hour"]
-    table = only(sliced(visits, as_of, columns, since=since), "no-show", "status")
+    table = sliced(visits, as_of, columns, since=since, measures=["no-show"], lates=["status"])
     return (
         table.with_columns(visits=pl.col("due") + pl.col("unmarked"), low="robust_low", high="robust_high")
         .filter(pl.col("visits") > 0)
@@ -89,10 +90,11 @@ def lead(
         rank = rank + nw.when(days > edge).then(nw.lit(1)).otherwise(nw.lit(0))
     labels = [f"up to {up_to[0]} days", *(f"over {a}, up to {b} days" for a, b in pairwise(up_to))]
     labels = [*labels, f"over {up_to[-1]} days", "not known"]
-    table = sliced(visits, as_of, [*columns, "rank"], since=since, made={"rank": rank})
+    table = sliced(
+        visits, as_of, [*columns, "rank"], since=since, made={"rank": rank}, measures=["no-show"], lates=["status"]
+    )
     return (
-        only(table, "no-show", "status")
-        .with_columns(visits=pl.col("due") + pl.col("unmarked"), low="robust_low", high="robust_high")
+        table.with_columns(visits=pl.col("due") + pl.col("unmarked"), low="robust_low", high="robust_high")
         .filter(pl.col("visits") > 0)
         .with_columns(share=pl.col("visits") / pl.col("visits").sum().over(columns or pl.lit(0)))
         .with_columns(lead=pl.col("rank").replace_strict(range(len(labels)), labels, return_dtype=pl.String))
@@ -138,7 +140,9 @@ def funnel_plot(
     >>> funnel_plot(seen, as_of="2026-01-31").select("provider_id", "due", "rate", "standing").rows()
     [('p', 2, 0.5, 'within')]
     """
-    table = only(sliced(visits, as_of, ["provider_id"], since=since), measure, late).filter(pl.col("due") > 0)
+    measures, lates = [choice(measure, MEASURES, name="measure")], [choice(late, LATE, name="late")]
+    rated = sliced(visits, as_of, ["provider_id"], since=since, measures=measures, lates=lates)
+    table = rated.filter(pl.col("due") > 0)
     overall = float(table["missed"].sum()) / max(float(table["due"].sum()), 1.0)
     limits = funnel_limits(table["due"], rate=overall)
     rate = pl.col("rate")
