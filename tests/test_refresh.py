@@ -1,0 +1,328 @@
+"""What is loaded equals the practice at that moment: after edits, while edits go on, after kills and failures."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import random
+import shutil
+import tempfile
+import warnings
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import polars as pl
+import pytest
+import stamina
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from truths import SPAN, behave, clinic, connected, loaded, pages, truth
+
+from healthie_nb import query
+from healthie_nb.demo import edits
+from healthie_nb.practice import IncompleteWarning, Practice
+from healthie_nb.store import WINDOW, Folder, Store
+
+pytestmark = pytest.mark.usefixtures("without_waiting")
+
+
+def some(world: Any, number: int = 0) -> str:
+    """Return the id of a visit with one client and a date."""
+    listed = world.appointments.filter(
+        pl.col("deleted_at").is_null(), ~pl.col("is_block"), ~pl.col("is_synced"), pl.col("client_id").is_not_null()
+    ).filter(pl.col("starts_at").is_between(datetime(2024, 1, 1, tzinfo=UTC), datetime(2026, 6, 1, tzinfo=UTC)))
+    return str(listed.sort("number").item(number % listed.height, "id"))
+
+
+def stored(practice: Practice, name: str = "appointments") -> Store:
+    return practice._cabinet.store(query.read(name), {})
+
+
+def test_each_kind_of_edit_is_seen_by_the_next_refresh(tmp_path: pathlib.Path) -> None:
+    with clinic(tmp_path) as (practice, served, clock):
+        world = served.world
+        for name in ("appointments", "clients", "filled_forms", "providers", "form_requests"):
+            assert loaded(practice, name).equals(truth(world, name)), name
+        gone = some(world)
+        edits.delete_appointment(world, gone)
+        edits.move_appointment(world, some(world, 5), starts_at=datetime(2026, 8, 1, 15, tzinfo=UTC))
+        edits.move_appointment(world, some(world, 9), starts_at=datetime(2031, 1, 1, 15, tzinfo=UTC))  # out of reach
+        edits.set_status(world, some(world, 20), status="No-Show")
+        edits.set_status(world, some(world, 21), status=None)
+        row = world.appointments.filter(pl.col("id") == some(world, 30)).row(0, named=True)
+        same = {name: row[name] for name in ("client_id", "provider_id", "type_id")}
+        edits.insert_appointment(world, starts_at=datetime(2025, 5, 5, 15, tzinfo=UTC), **same)
+        edits.rename_provider(world, world.providers.item(0, "id"), name="Somebody Else")
+        edits.archive_client(world, row["client_id"])
+        edits.complete_form(world, world.form_requests.filter(pl.col("completed_at").is_null()).item(0, "id"))
+        clock.pass_(days=2)
+        for name in ("appointments", "clients", "filled_forms", "providers", "form_requests"):
+            assert loaded(practice, name).equals(truth(world, name)), name
+        tombstones = practice.load("appointments", deleted=True, **SPAN)
+        assert tombstones.get_column("id").to_list() == [gone]
+        assert tombstones.get_column("deleted_seen_at").to_list() == [clock()]
+
+
+def test_a_merged_client_vanishes_and_what_was_theirs_is_the_others(tmp_path: pathlib.Path) -> None:
+    with clinic(tmp_path) as (practice, served, clock):
+        loaded(practice), loaded(practice, "clients")
+        one, two = truth(served.world).drop_nulls("client_id").get_column("client_id").unique().sort().head(2)
+        edits.merge_clients(served.world, one, into=two)
+        clock.pass_(days=2)
+        assert loaded(practice).equals(truth(served.world))
+        assert loaded(practice, "clients").equals(truth(served.world, "clients"))
+        assert practice.load("clients", deleted=True).get_column("id").to_list() == [one]
+        assert practice.load("appointments", deleted=True, **SPAN).is_empty()
+
+
+def test_a_refresh_asks_for_what_changed_and_little_more(tmp_path: pathlib.Path) -> None:
+    with clinic(tmp_path, clients=400) as (practice, served, clock):
+        loaded(practice)
+        for number in range(150):
+            edits.set_status(served.world, some(served.world, number * 7), status="Occurred")
+        clock.pass_(days=2)
+        before = pages(served)
+        assert loaded(practice).equals(truth(served.world))
+        assert pages(served) - before <= 2 + 2 + 12  # the changes, twice; recent days and counts
+
+
+def test_the_server_counts_a_vanished_row_even_where_one_came(tmp_path: pathlib.Path) -> None:
+    with clinic(tmp_path) as (practice, served, clock):
+        loaded(practice)
+        for number in (3, 40, 77):
+            row = served.world.appointments.filter(pl.col("id") == some(served.world, number)).row(0, named=True)
+            edits.delete_appointment(served.world, row["id"])
+            same = {name: row[name] for name in ("client_id", "provider_id", "type_id", "starts_at")}
+            edits.insert_appointment(served.world, **same)
+        clock.pass_(days=2)
+        assert loaded(practice).equals(truth(served.world))
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_edits_while_paging_leave_nothing_behind(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """An arrival can hide a departure from every count; what is loaded after the last edit is exact."""
+    monkeypatch.setattr("healthie_nb.pages.KEPT_PAGES", 3)
+    with clinic(tmp_path, fault_seed=seed) as (practice, served, clock), warnings.catch_warnings():
+        warnings.simplefilter("ignore", IncompleteWarning)
+        for every in (1, 2, 5):
+            behave(served, edit_every=every)
+            loaded(practice)
+            behave(served, edit_every=None)
+            clock.pass_(days=2)
+            assert loaded(practice).equals(truth(served.world))
+
+
+def test_a_pull_that_no_edit_came_near_in_the_end_says_nothing(tmp_path: pathlib.Path) -> None:
+    with clinic(tmp_path) as (practice, served, _):
+        behave(served, edit_every=12)
+        loaded(practice)  # an IncompleteWarning would be an error
+        behave(served, edit_every=None)
+        assert stored(practice).manifest.loaded_at is not None
+
+
+def test_what_never_held_still_is_told_and_asked_for_again_at_once(tmp_path: pathlib.Path) -> None:
+    with clinic(tmp_path) as (practice, served, _):
+        behave(served, edit_every=1)
+        with pytest.warns(IncompleteWarning, match="appointments: .* did not hold still while pulled"):
+            loaded(practice)
+        behave(served, edit_every=None)
+        assert stored(practice).manifest.loaded_at is None
+        assert loaded(practice).equals(truth(served.world))  # the clock has not moved
+
+
+def test_rows_that_the_key_may_not_see_are_counted_and_not_pulled_again_and_again(tmp_path: pathlib.Path) -> None:
+    with clinic(tmp_path, null_every=7) as (practice, served, clock):
+        for name in ("appointments", "clients", "form_requests"):
+            assert loaded(practice, name).equals(truth(served.world, name, null_every=7)), name
+        clock.pass_(days=2)
+        before = pages(served)
+        assert loaded(practice).equals(truth(served.world, null_every=7))
+        assert pages(served) - before < 60
+        seen = [int(some(served.world, number)) for number in range(300)]
+        gone = [str(number) for number in seen if number % 7][:3]
+        for id_ in gone:
+            edits.delete_appointment(served.world, id_)
+        clock.pass_(days=2)
+        assert loaded(practice).equals(truth(served.world, null_every=7))
+        assert practice.load("appointments", deleted=True, **SPAN).get_column("id").sort().to_list() == sorted(gone)
+
+
+def test_all_is_pulled_afresh_once_it_is_old_because_a_change_may_leave_no_trace(tmp_path: pathlib.Path) -> None:
+    with clinic(tmp_path) as (practice, served, clock):
+        loaded(practice)
+        id_ = some(served.world)
+        silent = pl.when(pl.col("id") == id_).then(pl.lit(77)).otherwise("minutes").alias("minutes")
+        served.world.replace("appointments", served.world.appointments.with_columns(silent))
+        clock.pass_(days=29)
+        assert not loaded(practice).equals(truth(served.world))
+        clock.pass_(days=2)
+        assert loaded(practice).equals(truth(served.world))
+        assert stored(practice).manifest.verified_at == clock() - timedelta(days=2)  # the recent days, two days ago
+
+
+def test_a_clock_that_is_set_back_loses_nothing(tmp_path: pathlib.Path) -> None:
+    with clinic(tmp_path) as (practice, served, clock):
+        loaded(practice)
+        edits.delete_appointment(served.world, some(served.world))
+        clock.pass_(hours=-3)
+        assert loaded(practice).equals(truth(served.world))
+        edits.delete_appointment(served.world, some(served.world))
+        clock.pass_(days=-900)
+        assert loaded(practice).equals(truth(served.world))
+        assert stored(practice).manifest.verified_at == clock()
+
+
+def test_small_parts_become_few(tmp_path: pathlib.Path) -> None:
+    with clinic(tmp_path, clients=400, latency_ms=(5, 10)) as (practice, served, clock):
+        loaded(practice)
+        assert len(stored(practice).manifest.of(WINDOW)) == 1
+        clock.pass_(days=2)
+        assert loaded(practice).equals(truth(served.world))
+        assert len(stored(practice).manifest.of(WINDOW)) == 1
+
+
+def test_dates_apart_are_stored_apart_and_each_is_refreshed(tmp_path: pathlib.Path) -> None:
+    with clinic(tmp_path) as (practice, served, clock):
+        practice.load("appointments", start="2024-01-01", end="2024-03-31")
+        practice.load("appointments", start="2025-01-01", end="2025-03-31")
+        assert len(stored(practice).manifest.of(WINDOW)) == 2
+        edits.move_appointment(served.world, some(served.world, 1), starts_at=datetime(2025, 2, 3, 15, tzinfo=UTC))
+        edits.delete_appointment(served.world, some(served.world, 2))
+        clock.pass_(days=2)
+        for year in (2024, 2025):
+            rows = practice.load("appointments", start=f"{year}-01-01", end=f"{year}-03-31")
+            expected = truth(served.world).filter(
+                pl.col("starts_at") >= pl.datetime(year, 1, 1, 5, time_zone="UTC"),
+                pl.col("starts_at") < pl.datetime(year, 4, 1, 4, time_zone="UTC"),
+            )
+            assert rows.get_column("id").sort().to_list() == expected.get_column("id").to_list()
+
+
+class Killed(BaseException):
+    """What a kill looks like from inside: nothing is cleaned up after it."""
+
+
+class Crowd(RuleBasedStateMachine):
+    """Loads, edits, refreshes, kills and faults in any order; what a load returns is what the practice has."""
+
+    @initialize(seed=st.integers(0, 1_000))
+    def open(self, seed: int) -> None:
+        self.stack = contextlib.ExitStack()
+        self.stack.enter_context(stamina.set_testing(True, attempts=200))
+        self.stack.enter_context(pytest.MonkeyPatch.context()).setattr("healthie_nb.pages.KEPT_PAGES", 3)
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="healthie-nb-crowd-"))
+        self.practice, self.served, self.clock = self.stack.enter_context(
+            clinic(self.folder, clients=60, fault_seed=seed)
+        )
+        self.chance = random.Random(seed)
+
+    def teardown(self) -> None:
+        if hasattr(self, "stack"):
+            self.stack.close()
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    @rule(times=st.integers(1, 5))
+    def edit(self, times: int) -> None:
+        for _ in range(times):
+            edits.random_edit(self.served.world, self.chance)
+
+    @rule()
+    def merge_or_archive(self) -> None:
+        one, two = self.chance.sample(self.served.world.clients.get_column("id").to_list(), 2)
+        if self.chance.random() < 0.5:
+            edits.merge_clients(self.served.world, one, into=two)
+        else:
+            edits.archive_client(self.served.world, one)
+
+    @rule(days=st.sampled_from([0.1, 2, 40, -1]))
+    def let_time_pass(self, days: float) -> None:
+        self.clock.pass_(days=days)
+
+    @rule(kind=st.sampled_from([None, "429", "503", "reset", "midbody", "truncated", "nonjson", "partial"]))
+    def disturb(self, kind: str | None) -> None:
+        behave(self.served, faults={kind: 0.2} if kind else {})
+
+    @rule(name=st.sampled_from(["appointments", "clients", "form_requests", "filled_forms"]))
+    def load(self, name: str) -> None:
+        self.clock.pass_(minutes=1)
+        assert loaded(self.practice, name, max_age=timedelta(0)).equals(truth(self.served.world, name))
+
+    @rule(start=st.integers(0, 35), months=st.integers(1, 12))
+    def load_window(self, start: int, months: int) -> None:
+        self.clock.pass_(minutes=1)
+        begin = datetime(2023, 7, 1, tzinfo=UTC) + timedelta(days=30 * start)
+        window = {"start": begin, "end": begin + timedelta(days=30 * months)}
+        rows = self.practice.load("appointments", max_age=timedelta(0), **window)
+        expected = truth(self.served.world).filter(
+            pl.col("starts_at") >= window["start"], pl.col("starts_at") < window["end"]
+        )
+        assert rows.get_column("id").sort().to_list() == expected.get_column("id").to_list()
+        assert rows.sort("id").get_column("status").to_list() == expected.get_column("status").to_list()
+
+    @rule(every=st.sampled_from([1, 3, 8]))
+    def load_while_others_edit(self, every: int) -> None:
+        self.clock.pass_(minutes=1)
+        behave(self.served, edit_every=every)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", IncompleteWarning)
+            self.practice.load("appointments", max_age=timedelta(0), **SPAN)
+        behave(self.served, edit_every=None)
+
+    @rule(writes=st.integers(0, 12), whole=st.booleans())
+    def kill(self, *, writes: int, whole: bool) -> None:
+        """Let a load die after so many writes, before or after the one that would have been next took effect."""
+        self.clock.pass_(minutes=1)
+        left = writes
+
+        def deadly(write: Any) -> Any:
+            def wrapped(*given: Any) -> Any:
+                nonlocal left
+                left -= 1
+                if left < 0:
+                    raise Killed
+                done = write(*given)
+                if left == 0 and whole:
+                    left = -1
+                    raise Killed
+                return done
+
+            return wrapped
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Folder, "put", deadly(Folder.put))
+            patch.setattr(Folder, "put_manifest", deadly(Folder.put_manifest))
+            with contextlib.suppress(Killed, BaseExceptionGroup):
+                self.practice.load("appointments", max_age=timedelta(0), **SPAN)
+        self.practice = connected(self.served, self.folder, self.clock)
+
+    @rule()
+    def damage(self) -> None:
+        parts = sorted((self.folder / "cache").rglob("*.parquet"))
+        if parts:
+            path = self.chance.choice(parts)
+            path.write_bytes(path.read_bytes()[: self.chance.randrange(200)])
+
+    @invariant()
+    def parts_never_overlap(self) -> None:
+        if not hasattr(self, "practice"):
+            return
+        parts = stored(self.practice).manifest.of(WINDOW)
+        windows = [part.window for part in parts if part.window]
+        assert all(early.end <= late.start for early, late in pairwise(windows))
+
+
+PROFILES = {"quick": (12, 14), "nightly": (300, 40)}
+examples, steps = PROFILES[os.environ.get("HEALTHIE_NB_TEST_PROFILE", "quick")]
+Crowd.TestCase.settings = settings(
+    max_examples=examples,
+    stateful_step_count=steps,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    print_blob=True,
+)
+TestCrowd = Crowd.TestCase
