@@ -6,7 +6,9 @@ times as text, because it would round 50.5 to 50 and lose what is too large; the
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -51,7 +53,7 @@ def schema(fields: Sequence[Field]) -> dict[str, pl.DataType]:
 
 def page(nodes: bytes, fields: Sequence[Field]) -> tuple[pl.DataFrame, int]:
     """Return the rows in a JSON list as they are, nested and as text, and how many items of the list were null."""
-    wire = _wire(fields)
+    wire = _wire(tuple(fields))
     # polars cannot read a list that holds null; as a column of a row it can, at half the speed.
     for text, dtypes in ((nodes, wire), (b'[{"nodes":' + nodes + b"}]", {"nodes": pl.List(pl.Struct(wire))})):
         try:
@@ -73,14 +75,19 @@ def frame(pages: Sequence[pl.DataFrame], fields: Sequence[Field]) -> pl.DataFram
     FrameError
         A value that is not of its type; polars would round it, or make it null.
     """
-    rows = pl.concat([pl.DataFrame(schema=_wire(fields)), *pages])
+    rows = pl.concat([pl.DataFrame(schema=_wire(tuple(fields))), *pages])
     leaves = list(_leaves(fields, pl.col))
+    instants = [column.drop_nulls().first().alias(name) for name, column, field in leaves if _is_instant(field)]
+    some = rows.select(instants).row(0, named=True) if instants and rows.height else {}
+    # Mostly all instants of a column have one shape, and reading them is most of what a frame costs.
+    shapes = {name: SPACED if text and " " in text else ISO for name, text in some.items()}
+    with contextlib.suppress(pl.exceptions.PolarsError):
+        return rows.select(_typed(column, field, shapes.get(name)).alias(name) for name, column, field in leaves)
     flat = rows.select(column.alias(name) for name, column, _ in leaves)
     typed: dict[str, pl.Series] = {}
     for name, _, field in leaves:
-        text = flat.get_column(name)
         try:
-            typed[name] = _column(text, field)
+            typed[name] = flat.select(_typed(pl.col(name), field)).to_series()
         except pl.exceptions.PolarsError:
             typed.clear()
             break
@@ -93,7 +100,8 @@ def _dtype(field: Field) -> pl.DataType:
     return DTYPES.get(field.type, pl.String())
 
 
-def _wire(fields: Sequence[Field]) -> dict[str, pl.DataType]:
+@functools.lru_cache(maxsize=64)
+def _wire(fields: tuple[Field, ...]) -> dict[str, pl.DataType]:
     """Return the dtypes to read with: text for whatever polars would change silently."""
 
     def wire(field: Field) -> pl.DataType:
@@ -115,7 +123,7 @@ def _leaves(
             yield prefix + field.key, column(field.key), field
 
 
-def _typed(text: pl.Expr, field: Field) -> pl.Expr:
+def _typed(text: pl.Expr, field: Field, shape: str | None = None) -> pl.Expr:
     if field.is_list and field.fields:
         inner = [
             _typed(item, part).alias(name) for name, item, part in _leaves(field.fields, pl.element().struct.field)
@@ -124,25 +132,21 @@ def _typed(text: pl.Expr, field: Field) -> pl.Expr:
     if field.is_list:
         return text.list.eval(_typed(pl.element(), dataclasses.replace(field, is_list=False)))
     if field.type == "ISO8601DateTime":
-        return _instant(text)
+        return _instant(text, shape)
     if field.type == "ISO8601Date":
         return text.str.to_date("%Y-%m-%d")
     return text.cast(_dtype(field))
 
 
-def _column(text: pl.Series, field: Field) -> pl.Series:
-    if field.type == "ISO8601DateTime" and not field.is_list:
-        # Mostly all instants of a column have one shape; reading them is most of what a frame costs, so read them once.
-        some = text[text.is_not_null().arg_max() or 0] if text.len() else None
-        shape = SPACED if some and " " in some else ISO
-        instants = text.str.to_datetime(shape, time_unit="us", time_zone="UTC", strict=False)
-        if instants.null_count() == text.null_count():
-            return instants
-    return text.to_frame().select(_typed(pl.col(text.name), field)).to_series()
+def _is_instant(field: Field) -> bool:
+    return field.type == "ISO8601DateTime" and not field.is_list
 
 
-def _instant(text: pl.Expr) -> pl.Expr:
-    same = (
-        text.str.replace(r" ?(UTC|Z)$", "+00:00").str.replace(" ", "T", literal=True).str.replace(" ", "", literal=True)
-    )
-    return same.str.to_datetime(ISO, time_unit="us", time_zone="UTC")
+def _instant(text: pl.Expr, shape: str | None) -> pl.Expr:
+    if shape is None:
+        text = (
+            text.str.replace(r" ?(UTC|Z)$", "+00:00")
+            .str.replace(" ", "T", literal=True)
+            .str.replace(" ", "", literal=True)
+        )
+    return text.str.to_datetime(shape or ISO, time_unit="us", time_zone="UTC")
