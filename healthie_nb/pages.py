@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 OVERLAP = timedelta(seconds=1)
 WORTH_A_SPLIT = 4  # pages left
 MAX_LATENCY_S = 0.5  # a server slower than this is not helped by more requests
+MOST_IN_FLIGHT = 160  # what the limit that Healthie documents has use for; more would only wait in line here
 KEPT_PAGES = 25  # what a killed pull may lose of each window
 TRIES = 3
 PARTIAL_TRIES = 8  # one answer in five that is not whole, by chance, must not end a pull
@@ -254,8 +255,14 @@ class Puller:
 
     async def _ask(self, operation: Operation, variables: Mapping[str, Any], **options: Any) -> bytes:
         """Ask, and a few times more while there are errors beside the data: what is not whole is not taken."""
+        try:
+            return await self._session.ask(operation, variables, **options)
+        except PartialError as error:
+            first = error  # Counted as the first attempt below: the bookkeeping of all that pass would cost too much.
         async for attempt in stamina.retry_context(on=PartialError, attempts=PARTIAL_TRIES, timeout=None, wait_max=1.0):
             with attempt:
+                if attempt.num == 1:
+                    raise first
                 return await self._session.ask(operation, variables, **options)
         raise AssertionError  # the last attempt returns or raises
 
@@ -264,10 +271,11 @@ class Puller:
         return self._once_each(frame(pages, self._query.fields))
 
     def _once_each(self, rows: pl.DataFrame) -> pl.DataFrame:
+        found = rows.lazy()
         newest = (
-            rows.sort("updated_at", nulls_last=False, maintain_order=True) if "updated_at" in rows.columns else rows
+            found.sort("updated_at", nulls_last=False, maintain_order=True) if "updated_at" in rows.columns else found
         )
-        return newest.unique("id", keep="last", maintain_order=True).sort(by(self._query))
+        return newest.unique("id", keep="last", maintain_order=True).sort(by(self._query)).collect()
 
     def _read(self, data: bytes) -> Page:
         connection = None
@@ -296,7 +304,7 @@ class Puller:
     def _wanted(self) -> int:
         """Return how many requests must be in flight for the pace to be used: Little's law, and a few to spare."""
         pace, session = self._session.pace, self._session
-        return 1 + math.ceil(1.25 * pace.rate * min(session.latency_s, MAX_LATENCY_S))
+        return min(MOST_IN_FLIGHT, 1 + math.ceil(1.25 * pace.rate * min(session.latency_s, MAX_LATENCY_S)))
 
     def _cut(self, running: Mapping[_Run, object]) -> _Run | None:
         longest = max(running, key=lambda run: run.left, default=None)
