@@ -215,7 +215,9 @@ class Store:
 
     def read(self, parts: Sequence[StoredPart]) -> pl.DataFrame:
         """Return the rows of these parts. Raises as `collect` does."""
-        return self.collect(self.scan(parts), parts)
+        # One plan over hundreds of files takes polars four times as long as a plan for each.
+        scanned = [self.scan([part]) for part in parts]
+        return self._unless_damaged(lambda: pl.concat(pl.collect_all(scanned)), parts)
 
     def collect(self, rows: pl.LazyFrame, parts: Sequence[StoredPart]) -> pl.DataFrame:
         """Return rows that were scanned from these parts.
@@ -225,8 +227,11 @@ class Store:
         DamagedPartError
             Naming the part; what polars says of it is left out.
         """
+        return self._unless_damaged(rows.collect, parts)
+
+    def _unless_damaged(self, read: Callable[[], pl.DataFrame], parts: Sequence[StoredPart]) -> pl.DataFrame:
         try:
-            return rows.collect()
+            return read()
         except UNREADABLE:
             pass
         if damaged := next((part for part in parts if self._is_damaged(part)), None):
