@@ -101,7 +101,7 @@ def test_the_server_counts_a_vanished_row_even_where_one_came(tmp_path: pathlib.
         assert loaded(practice).equals(truth(served.world))
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_edits_while_paging_leave_nothing_behind(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
@@ -117,18 +117,35 @@ def test_edits_while_paging_leave_nothing_behind(
             assert loaded(practice).equals(truth(served.world))
 
 
-def test_a_pull_that_no_edit_came_near_in_the_end_says_nothing(tmp_path: pathlib.Path) -> None:
-    with clinic(tmp_path) as (practice, served, _):
-        behave(served, edit_every=12)
-        loaded(practice)  # an IncompleteWarning would be an error
-        behave(served, edit_every=None)
+def test_edits_that_end_before_the_pull_does_are_in_and_nothing_is_said(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = list(range(10))
+
+    def edit(world: Any, chance: random.Random) -> None:
+        if left:
+            left.pop()
+            edits.random_edit(world, chance)
+
+    monkeypatch.setattr("healthie_nb.demo.practice.random_edit", edit)
+    with clinic(tmp_path, edit_every=2) as (practice, served, _):
+        assert loaded(practice).equals(truth(served.world))  # an IncompleteWarning would be an error
+        assert not left
         assert stored(practice).manifest.loaded_at is not None
 
 
-def test_what_never_held_still_is_told_and_asked_for_again_at_once(tmp_path: pathlib.Path) -> None:
+def test_what_never_held_still_is_told_and_asked_for_again_at_once(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def booked(world: Any, _: random.Random) -> str:
+        row = world.appointments.filter(pl.col("id") == some(world)).row(0, named=True)
+        same = {name: row[name] for name in ("client_id", "provider_id", "type_id", "starts_at")}
+        return edits.insert_appointment(world, **same)
+
+    monkeypatch.setattr("healthie_nb.demo.practice.random_edit", booked)
     with clinic(tmp_path) as (practice, served, _):
         behave(served, edit_every=1)
-        with pytest.warns(IncompleteWarning, match="appointments: .* did not hold still while pulled"):
+        with pytest.warns(IncompleteWarning, match=r"appointments: .* did not hold still while pulled"):
             loaded(practice)
         behave(served, edit_every=None)
         assert stored(practice).manifest.loaded_at is None
@@ -316,7 +333,7 @@ class Crowd(RuleBasedStateMachine):
         assert all(early.end <= late.start for early, late in pairwise(windows))
 
 
-PROFILES = {"quick": (12, 14), "nightly": (300, 40)}
+PROFILES = {"quick": (8, 14), "nightly": (300, 40)}
 examples, steps = PROFILES[os.environ.get("HEALTHIE_NB_TEST_PROFILE", "quick")]
 Crowd.TestCase.settings = settings(
     max_examples=examples,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SPAN = {"start": "2023-01-01", "end": "2026-12-31"}
 BOUNDS = {"start": datetime(2023, 1, 1, 5, tzinfo=UTC), "end": datetime(2027, 1, 1, 5, tzinfo=UTC)}
+WINDOWED = ("appointments", "filled_forms")
 AT_ONCE = timedelta(0)
 # Columns that the world's tables and the frames of queries/ both have, by their names there and here.
 COLUMNS = {
@@ -36,7 +37,7 @@ COLUMNS = {
 
 def truth(world: World, name: str = "appointments", *, null_every: int | None = None) -> pl.DataFrame:
     """Return the rows of a data set as the world has them, by id."""
-    ids = expected_ids(world, name, **(BOUNDS if name == "appointments" else {}))  # type: ignore[arg-type]
+    ids = expected_ids(world, name, **(BOUNDS if name in WINDOWED else {}))  # type: ignore[arg-type]
     rows = world.table(name).filter(pl.col("id").is_in(ids))
     if null_every:
         rows = rows.filter(pl.col("number") % null_every != 0)
@@ -45,7 +46,7 @@ def truth(world: World, name: str = "appointments", *, null_every: int | None = 
 
 def loaded(practice: Practice, name: str = "appointments", **options: Any) -> pl.DataFrame:
     """Return what a load gives, in the shape of `truth`."""
-    rows = practice.load(name, **(SPAN if name == "appointments" else {}), **options)
+    rows = practice.load(name, **(SPAN if name in WINDOWED else {}), **options)
     order = [column for column in ("starts_at", "id") if column in rows.columns] if name == "appointments" else ["id"]
     if name != "filled_forms":
         assert rows.equals(rows.sort(order)), "not in order"
