@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+import shlex
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -12,18 +14,34 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def said_by(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(arguments)
+    return capsys.readouterr().out
+
+
 def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit, match="0"):
-        cli.main(["--help"])
-    said = capsys.readouterr().out
-    assert "lab " in said
-    assert "demo " in said
+    said = said_by(["--help"], capsys)
+    assert all(f"    {name} " in said for name in cli.COMMANDS)
+    assert "Exit codes" in said
 
 
-def test_demo_has_its_own_help(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit, match="0"):
-        cli.main(["demo", "--help"])
-    assert "--clients" in capsys.readouterr().out
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_help_of_every_command_shows_examples_that_it_takes(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    said = said_by([name, "--help"], capsys)
+    examples = [line.split("healthie-nb ", 1)[1] for line in said.splitlines() if re.match(r" .*healthie-nb ", line)]
+    assert examples
+    for example in examples:
+        given = shlex.split(example.split("    ")[0])
+        assert given[0] == name
+        assert callable(cli._parser(name).parse_args(given).run)
+
+
+def test_command_that_is_none_is_refused_with_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["leb"])
+    said = capsys.readouterr().err
+    assert all(name in said for name in cli.COMMANDS)
 
 
 def test_lab_starts_on_the_folder_given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -45,5 +63,6 @@ def test_missing_jupyter_says_what_to_install(
 
 def test_command_line_loads_no_notebook_packages() -> None:
     """A script's environment has none."""
-    loaded = "import sys, healthie_nb.cli; sys.exit(any(name in sys.modules for name in ('altair', 'jupyterlab')))"
-    assert subprocess.run([sys.executable, "-c", loaded], check=False).returncode == 0
+    text = "import sys, healthie_nb.cli as cli; cli._parser('lab'); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"altair", "jupyterlab", "graphql", "healthie_nb.commands.cache"} & set(loaded)

@@ -10,11 +10,10 @@ from pathlib import Path
 
 from healthie_nb.demo.discovery import CLIENTS, LAST_DAY, SEED, Endpoint
 
-_DESCRIPTION = """
+DESCRIPTION = """\
 Run a demo practice: a clinic that does not exist, behind a GraphQL server that behaves as Healthie's does.
 It listens on 127.0.0.1 only and prints its URL and key; set both in the environment to use it as if it were Healthie.
-"""
-_EXAMPLES = """
+
 examples:
   %(prog)s                                         the practice that notebooks get when no key is set
   %(prog)s --clients 8000 --latency 300-500        twice the size, as slow as Healthie
@@ -25,12 +24,20 @@ examples:
 
 def main(argv: Sequence[str]) -> int:
     """Run a demo practice until it is stopped. The exit code."""
-    options = _parser().parse_args(argv)
+    parser = argparse.ArgumentParser(
+        prog="healthie-nb demo", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_options(parser)
+    return run(parser.parse_args(argv))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve it until Ctrl-C."""
     # After parsing: --help and a wrong argument need no server.
-    from healthie_nb.demo.run import run  # noqa: PLC0415
+    from healthie_nb.demo.run import run as serve  # noqa: PLC0415
 
     try:
-        asyncio.run(run(options, key=f"gh_demo_{secrets.token_urlsafe(24)}", say=_say))
+        asyncio.run(serve(options, key=f"gh_demo_{secrets.token_urlsafe(24)}", say=_say))
     except KeyboardInterrupt:
         return 0
     except (ValueError, OSError) as error:
@@ -52,13 +59,8 @@ def _say(endpoint: Endpoint) -> None:
     sys.stdout.flush()
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="healthie-nb demo",
-        description=_DESCRIPTION,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawTextHelpFormatter,
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
     add = parser.add_argument
     add(
         "--clients", type=int, default=CLIENTS, metavar="N", help=f"how many sign up in three years (default {CLIENTS})"
@@ -84,7 +86,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--no-introspection", action="store_true", help="refuse introspection, as Healthie's production does")
     add("--idle-minutes", type=float, default=0.0, metavar="N", help="end when unused so long (default 0: never)")
     add("--announce", type=Path, default=None, help=argparse.SUPPRESS)
-    return parser
 
 
 def _span(text: str) -> tuple[float, float]:
