@@ -7,8 +7,9 @@ from typing import Any, Final
 import narwhals as nw
 import polars as pl
 
-from healthie_nb.care import flow, funnel, spells, states, survival, worklist
+from healthie_nb.care import states, worklist
 from healthie_nb.engines import reduced
+from healthie_nb.flows import flow, funnel
 from healthie_nb.newcomers import (
     KEYS,
     SPLITS,
@@ -26,6 +27,7 @@ from healthie_nb.newcomers import (
 )
 from healthie_nb.returns import Cell, Counted, Measure, cells_of, passed, returns
 from healthie_nb.stats import FEW, wilson
+from healthie_nb.survival import spells, survival
 from healthie_nb.visits import require
 
 __all__ = [
