@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from healthie_nb import charts as charts
     from healthie_nb import explore as explore
     from healthie_nb import forms as forms
+    from healthie_nb import parameters as parameters
     from healthie_nb import privacy as privacy
     from healthie_nb import quality as quality
     from healthie_nb import query as query
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from healthie_nb import roles as roles
     from healthie_nb import stats as stats
     from healthie_nb import tables as tables
+    from healthie_nb import views as views
     from healthie_nb import volume as volume
     from healthie_nb.practice import Practice as Practice
     from healthie_nb.practice import connect as connect
@@ -33,6 +35,7 @@ _MODULES = {
     "charts",
     "explore",
     "forms",
+    "parameters",
     "privacy",
     "quality",
     "query",
@@ -40,6 +43,7 @@ _MODULES = {
     "roles",
     "stats",
     "tables",
+    "views",
     "volume",
 }
 __all__ = [
@@ -49,6 +53,7 @@ __all__ = [
     "connect",
     "explore",
     "forms",
+    "parameters",
     "privacy",
     "quality",
     "query",
@@ -56,6 +61,7 @@ __all__ = [
     "roles",
     "stats",
     "tables",
+    "views",
     "visits",
     "volume",
 ]

@@ -1,0 +1,98 @@
+"""Named views: settings of a notebook's explorer, saved by name and used again by notebook and report.
+
+JSON in the user's data folder, readable by its owner alone. Parameters name no client, so neither does a view.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from healthie_nb import parameters
+from healthie_nb.parameter import ParameterError, is_name
+from healthie_nb.settings import DATA_DIR
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from healthie_nb.parameter import Value
+
+FOLDER: Final = DATA_DIR / "views"
+
+
+def save(notebook: str, name: str, settings: Mapping[str, object], *, folder: Path = FOLDER) -> None:
+    """Keep settings under a name, over those that were kept under it; `view` itself is not among them.
+
+    Raises
+    ------
+    ParameterError for a notebook, a name, a parameter or a value that cannot be.
+    """
+    values = parameters.checked(notebook, {key: value for key, value in settings.items() if key != "view"})
+    path = _path(folder, notebook, name)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Beside it and then renamed: whoever reads meanwhile sees the old view or the new one.
+    file, draft = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".draft")
+    try:
+        with os.fdopen(file, "wb") as written:
+            written.write(msgspec.json.format(msgspec.json.encode(values), indent=2))
+        Path(draft).replace(path)
+    except OSError:
+        Path(draft).unlink(missing_ok=True)
+        raise
+
+
+def read(notebook: str, name: str, *, folder: Path = FOLDER) -> dict[str, Value]:
+    """Return the settings kept under a name.
+
+    Raises
+    ------
+    ParameterError when there is no such view, naming those there are, or when what is kept fits the notebook no more.
+    """
+    try:
+        kept = msgspec.json.decode(_path(folder, notebook, name).read_bytes(), type=dict[str, object])
+    except FileNotFoundError:
+        raise _unknown(notebook, name, folder) from None
+    except msgspec.DecodeError:
+        raise ParameterError(f"the view {name!r} of {notebook} cannot be read: save it again, or remove it.") from None
+    return parameters.checked(notebook, kept)
+
+
+def names(notebook: str, *, folder: Path = FOLDER) -> list[str]:
+    """Names of a notebook's views, in order.
+
+    Raises
+    ------
+    ParameterError for a notebook that there is not.
+    """
+    parameters.described(notebook)
+    return sorted(path.stem for path in (folder / notebook).glob("*.json") if is_name(path.stem))
+
+
+def remove(notebook: str, name: str, *, folder: Path = FOLDER) -> None:
+    """Forget a view.
+
+    Raises
+    ------
+    ParameterError when there is no such view, naming those there are.
+    """
+    try:
+        _path(folder, notebook, name).unlink()
+    except FileNotFoundError:
+        raise _unknown(notebook, name, folder) from None
+
+
+def _path(folder: Path, notebook: str, name: str) -> Path:
+    parameter = parameters.described(notebook)["view"]
+    if not parameter.checked(name):
+        raise ParameterError(f"a view needs a name; give {parameter.says}.")
+    return folder / notebook / f"{name}.json"
+
+
+def _unknown(notebook: str, name: str, folder: Path) -> ParameterError:
+    known = names(notebook, folder=folder)
+    there = f"there are: {', '.join(known)}" if known else "none is saved yet: save one in the explorer"
+    return ParameterError(f"{notebook} has no view {name!r}; {there}.")
