@@ -65,14 +65,39 @@ def states(
     >>> states(example({"ada": ["2026-01-01"]}), clients, as_of="2026-06-01").filter(pl.col("clients") > 0).rows()
     [('lapsed', 'not seen', 1, 1.0)]
     """
+    standing = standings(
+        visits,
+        clients,
+        as_of=as_of,
+        gap_days=gap_days,
+        closing_type_ids=closing_type_ids,
+        completed_group_ids=completed_group_ids,
+    )
+    return stood(standing)
+
+
+def standings(
+    visits: Any,
+    clients: pl.DataFrame,
+    *,
+    as_of: str | date,
+    gap_days: int = 90,
+    closing_type_ids: Collection[str] = (),
+    completed_group_ids: Collection[str] = (),
+) -> pl.DataFrame:
+    """One row per client of `states`, with `standing`, the reason of the state."""
     require(clients, ["id", "created_at", "is_active", "archived_at", "group_id"], query="clients")
     until = day_number(as_of)
-    standing = (
+    return (
         clients.filter((_day("created_at") <= until) | pl.col("created_at").is_null())
         .join(_last_visits(visits, as_of), left_on="id", right_on="client_id", how="left")
         .join(bookings(visits, as_of), left_on="id", right_on="client_id", how="left")
         .with_columns(_standing(until, gap_days, closing_type_ids, completed_group_ids))
     )
+
+
+def stood(standing: pl.DataFrame) -> pl.DataFrame:
+    """Rows of `states` from one row per client, as `standings` gives them."""
     return (
         pl.DataFrame(STATES, schema=["state", "reason"], orient="row")
         .join(standing.group_by("standing").len("clients"), left_on="reason", right_on="standing", how="left")

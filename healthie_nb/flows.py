@@ -147,15 +147,15 @@ def flow(
     >>> flow(seen, as_of="2026-03-31").select("before", "new", "kept", "returned", "left", "active").rows()
     [(0, 2, 0, 0, 0, 2), (2, 0, 1, 0, 1, 1), (1, 0, 0, 1, 1, 1)]
     """
-    step = offset(every)
-    seen = reduced(
-        occurred(visits, as_of, every).group_by("client_id", every).agg(nw.col("day").min().alias("first_day"))
-    )
-    kinds = _kinds(seen, every, step, clients, history_from)
+    return moved(kinds(visits, as_of=as_of, every=every, history_from=history_from, clients=clients), as_of, every)
+
+
+def moved(kinds: pl.DataFrame, as_of: str | date, every: Every) -> pl.DataFrame:
+    """Rows of `flow` from one row per client and period, as `kinds` gives them."""
     counts = {kind: (pl.col("kind") == kind).sum().cast(pl.Int64) for kind in ("new", "kept", "returned", "unknown")}
     last = EPOCH + timedelta(days=day_number(as_of))
     first = kinds.select(pl.col(every).min().fill_null(last + timedelta(days=1)))[every]
-    periods = first.to_frame().select(period=pl.date_range(pl.col(every).first(), last, step))
+    periods = first.to_frame().select(period=pl.date_range(pl.col(every).first(), last, offset(every)))
     return (
         periods.join(kinds.group_by(period=every).agg(**counts), on="period", how="left")
         .sort("period")
@@ -167,10 +167,19 @@ def flow(
     )
 
 
-def _kinds(
-    seen: pl.DataFrame, every: Every, step: str, clients: pl.DataFrame | None, history_from: str | date | None
+def kinds(
+    visits: Any,
+    *,
+    as_of: str | date,
+    every: Every,
+    history_from: str | date | None = None,
+    clients: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """Tell what each client is in each period they were seen in."""
+    """Tell what each client is in each period they were seen in. Columns: client_id, the period's Date, kind."""
+    step = offset(every)
+    seen = reduced(
+        occurred(visits, as_of, every).group_by("client_id", every).agg(nw.col("day").min().alias("first_day"))
+    )
     firsts = seen.group_by("client_id").agg(pl.col("first_day").min())
     complete = known(firsts, clients, history_from).select("client_id", is_known=True)
     is_same = pl.col("client_id") == pl.col("client_id").shift(1)
@@ -184,4 +193,6 @@ def _kinds(
         .then(pl.lit("kept"))
         .otherwise(pl.lit("returned"))
     )
-    return seen.join(complete, on="client_id", how="left").sort("client_id", every).select(every, kind=kind)
+    return (
+        seen.join(complete, on="client_id", how="left").sort("client_id", every).select("client_id", every, kind=kind)
+    )

@@ -48,6 +48,7 @@ __all__ = [
 
 _OURS: Final = Cell(1, "days 31-90", 31, 90)
 _SECOND: Final = Cell(2, "days 1-90", 1, 90)
+CELLS: Final = (_OURS, _SECOND)  # what `definitions` asks of each newcomer
 
 
 def cohorts(
@@ -103,7 +104,7 @@ def cohorts(
     >>> cohorts(example(seen), as_of="2026-06-30").select("cohort", "eligible", "returned", "is_open").rows()
     [(datetime.date(2026, 1, 1), 2, 1, False), (datetime.date(2026, 5, 1), 0, 0, True)]
     """
-    step = offset(every)
+    offset(every)
     keys = KEYS[choice(new_to, KEYS, name="new_to")]
     cells = cells_of(measure, counted, every, brackets, periods)
     unit = every if measure != "brackets" and counted == "calendar" else "day"
@@ -111,11 +112,20 @@ def cohorts(
         returns(visits, as_of, keys=keys, cells=cells, unit=unit, columns=split_columns(split))
         .pipe(known, clients, history_from)
         .pipe(with_source, clients, split)
-        .with_columns(cohort=pl.col("first_day").cast(pl.Int32).cast(pl.Date).dt.truncate(step))
     )
-    groups = ["cohort", *split_columns(split)]
+    return tallied(new, cells, unit, as_of=as_of, every=every, columns=split_columns(split))
+
+
+def tallied(
+    new: pl.DataFrame, cells: Sequence[Cell], unit: str, *, as_of: str | date, every: Every, columns: Sequence[str] = ()
+) -> pl.DataFrame:
+    """Rows of `cohorts` from one row per newcomer, as `returns` gives them up to `as_of` or any later day."""
+    groups = ["cohort", *columns]
+    first_day = pl.col("first_day").cast(pl.Int32).cast(pl.Date)
     return (
-        _counts(new, cells, groups, passed(unit, day_number(as_of)))
+        new.filter(pl.col("first_day") <= day_number(as_of))
+        .with_columns(cohort=first_day.dt.truncate(offset(every)))
+        .pipe(_counts, cells, groups, passed(unit, day_number(as_of)))
         .pipe(_rated, is_over("cohort", every, as_of))
         .sort(*groups, "period", nulls_last=True)
     )
@@ -234,12 +244,17 @@ def definitions(
     >>> definitions(seen, as_of="2026-06-30").select("definition", "eligible", "retained", "lost", "as_ours").rows()
     [('ours', 2, 1, 1, 2), ('sessions', 2, 0, 2, 1), ('second visit', 2, 2, 0, 1)]
     """
-    new = returns(visits, as_of, keys=["client_id"], cells=[_OURS, _SECOND], unit="day", columns=[])
+    new = returns(visits, as_of, keys=["client_id"], cells=CELLS, unit="day", columns=[])
+    return compared(known(new, clients, history_from), as_of=as_of)
+
+
+def compared(new: pl.DataFrame, *, as_of: str | date) -> pl.DataFrame:
+    """Rows of `definitions` from one row per newcomer, as `returns` gives them for CELLS."""
     readings = _readings(day_number(as_of) - pl.col("first_day"))
     low, high = wilson("retained", "eligible")
     rate = pl.when(pl.col("eligible") > 0).then(pl.col("retained") / pl.col("eligible"))
     return (
-        pl.concat(_reading(known(new, clients, history_from), name, readings) for name in readings)
+        pl.concat(_reading(new, name, readings) for name in readings)
         .with_columns(rate=rate, low=low, high=high, few=pl.col("eligible") < FEW)
         .select(
             *("definition", "meaning", "eligible", "retained", "lost"),
@@ -276,7 +291,7 @@ def _reading(new: pl.DataFrame, name: str, readings: dict[str, tuple[str, pl.Exp
     )
 
 
-def _counts(new: pl.DataFrame, cells: list[Cell], groups: list[str], passed: pl.Expr) -> pl.DataFrame:
+def _counts(new: pl.DataFrame, cells: Sequence[Cell], groups: list[str], passed: pl.Expr) -> pl.DataFrame:
     """One row per group and cell: its clients, those who passed the cell, and how many of these came back in it."""
     had_time = {cell.period: passed >= cell.last for cell in cells}
     wide = new.group_by(groups).agg(

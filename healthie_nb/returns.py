@@ -61,7 +61,7 @@ def _index(unit: str) -> nw.Expr:
 
 
 def returns(
-    visits: Any, as_of: str | date, *, keys: list[str], cells: list[Cell], unit: str, columns: Sequence[str]
+    visits: Any, as_of: str | date, *, keys: list[str], cells: Sequence[Cell], unit: str, columns: Sequence[str]
 ) -> pl.DataFrame:
     """One row per newcomer: first day, and for each cell whether they came back in it. The big step."""
     extra = [name for name in columns if name not in [*keys, "source_name"]]

@@ -58,13 +58,18 @@ def survival(
     times = spells(
         visits, as_of=as_of, event=event, gap_days=gap_days, split=split, history_from=history_from, clients=clients
     )
+    return curves(times, split_columns(split))
+
+
+def curves(times: pl.DataFrame, columns: Collection[str]) -> pl.DataFrame:
+    """Rows of `survival` from one row per new client, as `spells` gives them; a curve per value of the column."""
     few = (pl.col("at_risk") < FEW).alias("few")
-    if split is None:
+    if not columns:
         return kaplan_meier(times).with_columns(few)
-    [column] = split_columns(split)
+    [column] = columns
     parts = [((None,), times.clear()), *times.group_by(column)]
-    curves = [kaplan_meier(part).select(pl.lit(value, pl.String).alias(column), pl.all()) for (value,), part in parts]
-    return pl.concat(curves).sort(column, "day", nulls_last=True).with_columns(few)
+    drawn = [kaplan_meier(part).select(pl.lit(value, pl.String).alias(column), pl.all()) for (value,), part in parts]
+    return pl.concat(drawn).sort(column, "day", nulls_last=True).with_columns(few)
 
 
 def spells(

@@ -91,8 +91,23 @@ def counts(
     [(1, None, 22, 0.045454545454545456), (2, 1, 20, 0.1)]
     """
     choice(unit, get_args(Unit), name="unit")
-    step, columns = offset(every), columns_of(by, COUNTED)
-    tally = _tally(visits, as_of, every, columns, unit)
+    offset(every)
+    columns = columns_of(by, COUNTED)
+    made = tally(visits, as_of, every, columns, unit)
+    return beside(made, as_of=as_of, every=every, columns=columns, unit=unit, days_off=days_off)
+
+
+def beside(
+    tally: pl.DataFrame,
+    *,
+    as_of: str | date,
+    every: Every,
+    columns: Sequence[str],
+    unit: Unit,
+    days_off: Collection[date] = (),
+) -> pl.DataFrame:
+    """Rows of `counts` from the count per period and slice, as `tally` gives it."""
+    step = offset(every)
     grid = _grid(tally, columns, periods(tally["period"].min(), as_of, step))  # type: ignore[arg-type]
     began = pl.lit(tally["period"].min(), pl.Date)
     ahead = {"before": step, "last_year": _YEAR[every]}
@@ -118,8 +133,8 @@ def counts(
     )
 
 
-def _tally(visits: Any, as_of: str | date, every: Every, columns: list[str], unit: Unit) -> pl.DataFrame:
-    """Count per period and slice. The big step."""
+def tally(visits: Any, as_of: str | date, every: Every, columns: list[str], unit: Unit) -> pl.DataFrame:
+    """Count per period and slice. The big step of `counts`."""
     needs = ["appointment_id", "provider_id", "starts_at", "minutes", "healthie_status", every, *columns]
     rows = between(begun(visits, as_of, *needs), None, as_of)
     # A session has one status, Healthie's own; its attendees have theirs.
@@ -133,10 +148,10 @@ def _tally(visits: Any, as_of: str | date, every: Every, columns: list[str], uni
         slots = rows.with_columns(leader=leader).group_by("leader", "starts_at", every, *own)
         longest = slots.agg(nw.col("minutes").max())
         counted = longest.group_by(every, *own).agg(nw.col("minutes").sum().cast(nw.Int64).alias("count"))
-    tally = reduced(counted).rename({every: "period"})
+    made = reduced(counted).rename({every: "period"})
     if own != columns:
-        tally = tally.with_columns(status=_fixed("healthie_status")).group_by("period", *columns).agg(pl.sum("count"))
-    return tally.with_columns(pl.col("count") / 60) if unit == "provider hours" else tally
+        made = made.with_columns(status=_fixed("healthie_status")).group_by("period", *columns).agg(pl.sum("count"))
+    return made.with_columns(pl.col("count") / 60) if unit == "provider hours" else made
 
 
 def _fixed(healthie_status: str) -> pl.Expr:
@@ -144,7 +159,7 @@ def _fixed(healthie_status: str) -> pl.Expr:
     return words.replace_strict(STATUSES, default="other", return_dtype=pl.String)
 
 
-def _grid(tally: pl.DataFrame, columns: list[str], calendar: pl.DataFrame) -> pl.DataFrame:
+def _grid(tally: pl.DataFrame, columns: Sequence[str], calendar: pl.DataFrame) -> pl.DataFrame:
     """Every period with every slice there is, counted 0 where nothing was."""
     slices = calendar.join(tally.select(columns).unique(), how="cross") if columns else calendar
     joined = slices.join(tally, on=["period", *columns], how="left", nulls_equal=True)
