@@ -18,7 +18,7 @@ class Asked:
     def __call__(self, **view: object) -> Answer:
         self.views.append(view)
         rows = pl.DataFrame({"size": [str(view["size"])]})
-        return Answer(f"size {view['size']} & colour {view['colour']}", rows, _parts(rows), Table("T", (), rows))
+        return Answer(f"size {view['size']} & colour {view['colour']}", rows, _parts(rows), Table("t", "T", (), rows))
 
 
 def _parts(rows: pl.DataFrame) -> dict[str, object]:
@@ -51,7 +51,7 @@ def test_change_puts_only_rows_into_the_kept_specification(explorer: Explorer) -
 
 def test_table_and_sentence_change_with_the_chart(explorer: Explorer) -> None:
     explorer.controls["size"].value = "m"
-    assert '<th scope="row" style="white-space:nowrap">m</th>' in explorer._table.value
+    assert '<th scope="row" class="gt_left gt_stub">m</th>' in explorer._table.value
     assert explorer._status.value == '<div role="status">size m &amp; colour red</div>'
 
 
@@ -68,7 +68,7 @@ def test_reset_redraws_once(explorer: Explorer, asked: Asked) -> None:
 
 def test_output_has_a_picture_and_text_that_stay_the_same(explorer: Explorer) -> None:
     data = explorer._repr_mimebundle_()
-    assert data["text/plain"] == "size s & colour red\nT\nsize\n   s"
+    assert data["text/plain"] == "size s & colour red\nT\nsize\ns"
     assert data["image/png"].startswith(b"\x89PNG")
     assert "application/vnd.jupyter.widget-view+json" in data
 

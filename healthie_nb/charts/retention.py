@@ -1,7 +1,4 @@
-"""Small frame → Altair chart: one function per metric, with the metric's name.
-
-Only the rows of the small frame go into a chart, never a client's. `display` says how charts are shown.
-"""
+"""Charts of who stays."""
 
 from __future__ import annotations
 
@@ -10,8 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 import altair as alt
 import polars as pl
 
-from healthie_nb import display  # from here on charts are drawn without a network
-from healthie_nb.tables import RETURNED, cohort_name, interval, notes, share, unsplit
+from healthie_nb import display
+from healthie_nb.charts.marks import parts, tooltip
+from healthie_nb.tables.retention import RETURNED, SETTLING, unsplit
+from healthie_nb.wording import interval, period, remarks, share
 
 if TYPE_CHECKING:
     from healthie_nb.newcomers import Every
@@ -61,7 +60,7 @@ def cohorts(table: pl.DataFrame, *, every: Every, synthetic: bool) -> alt.LayerC
         .encode(
             x=alt.X("label:O", sort=None, title=None, axis=alt.Axis(orient="top", labelAngle=0, labelExpr=COUNTED)),
             y=alt.Y("row:O", sort=None, title=None, axis=alt.Axis(labelLimit=260)),
-            tooltip=[alt.Tooltip(field, title=title) for field, title in TOLD.items()],
+            tooltip=tooltip(TOLD),
         )
     )
     return alt.layer(_filled(base), _hatched(base), _written(base)).properties(
@@ -80,16 +79,13 @@ def cohorts_parts(table: pl.DataFrame, *, every: Every, synthetic: bool) -> dict
         "returned",
         "is_open",
         "few",
-        cohort=cohort_name(every),
+        cohort=period("cohort", every),
         rate=pl.col("rate").round(4),
         text=share(),
         interval=interval(),
     )
-    return {
-        "title": {"text": RETURNED, "subtitle": list(notes(table, synthetic=synthetic))},
-        "description": _description(cells),
-        "datasets": {"cells": cells.to_dicts()},
-    }
+    notes = remarks(table, synthetic=synthetic, n="eligible", open_=SETTLING)
+    return parts(RETURNED, notes, _description(cells), cells=cells)
 
 
 def _description(cells: pl.DataFrame) -> str:
