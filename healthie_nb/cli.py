@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +23,10 @@ line is wrong.
 COMMANDS: Final = {
     "lab": "open JupyterLab on the notebooks",
     "demo": "run a demo practice in the foreground",
+    "doctor": "try the connection and all that belongs to it; say what is wrong and what to do",
+    "check": "check queries and tell what they cost, without sending them",
+    "key": "keep the API key in the system keyring",
+    "schema": "keep the whole schema of an endpoint, for queries of your own",
     "cache": "list or remove what is kept on this machine",
 }
 
@@ -40,6 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # such as `| head`: nobody is listening any more, also not to Python as it leaves
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 def _parser(chosen: str) -> argparse.ArgumentParser:

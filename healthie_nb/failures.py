@@ -72,10 +72,11 @@ class PassingError(ApiError):
 
 @dataclass
 class Trace:
-    """What the transport keeps to itself: the status of the answer and how long it asks us to wait."""
+    """What the transport keeps to itself: the answer's status, how long it asks us to wait, and the server's time."""
 
     status: int = 0
     retry_after: str = ""
+    date: str = ""
 
 
 def below_graphql(error: TransportError, trace: Trace, host: str) -> ApiError:

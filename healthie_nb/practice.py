@@ -70,18 +70,23 @@ def connect(*, demo: bool | None = None, allow_host: str | None = None) -> Pract
     AuthenticationError, ConnectionFailedError, VersionError
         The endpoint does not take the key, cannot be reached, or does not serve the version.
     """
+    return Practice(configured(demo=demo, allow_host=allow_host))
+
+
+def configured(*, demo: bool | None = None, allow_host: str | None = None) -> Settings:
+    """Return the settings that `connect` uses; a demo practice is started for them if it is to be one."""
     env = configuration.environment()
     settings = None if demo else configuration.from_environment(env, allow_host=allow_host)
-    if settings is None:
-        if demo is False:
-            raise configuration.SettingsError(
-                "HEALTHIE_API_KEY is not set; set it, or leave demo=False out for the demo practice"
-            )
-        from healthie_nb.demo import start  # noqa: PLC0415, the server is only for those who use it
+    if settings is not None:
+        return settings
+    if demo is False:
+        raise configuration.SettingsError(
+            "HEALTHIE_API_KEY is not set; set it, or leave demo=False out for the demo practice"
+        )
+    from healthie_nb.demo import start  # noqa: PLC0415, the server is only for those who use it
 
-        endpoint = start()
-        settings = configuration.settings(env, endpoint.url, endpoint.key)
-    return Practice(settings)
+    endpoint = start()
+    return configuration.settings(env, endpoint.url, endpoint.key)
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,7 @@ class Session:
     warned: Callable[[dict[str, Any]], None] = lambda _warning: None
     counts: Counts = field(default_factory=Counts)
     latency_s: float = 0.0
+    server_date: str = ""  # as the last answer's Date header had it
 
     async def __aenter__(self) -> Self:
         _silence()
@@ -183,6 +184,7 @@ class Session:
         # Raised here, where no other error is in flight: its cause would carry the headers, and so the key.
         if failure is not None:
             raise failure
+        self.server_date = trace.date
         for warning in (result.extensions or {}).get("warnings", ()):
             self.warned(warning)
         if result.errors or result.data is None:
@@ -233,6 +235,7 @@ def _tracing() -> aiohttp.TraceConfig:
         trace: Trace = context.trace_request_ctx
         trace.status = answer.response.status
         trace.retry_after = answer.response.headers.get("Retry-After", "")
+        trace.date = answer.response.headers.get("Date", "")
 
     config = aiohttp.TraceConfig()
     config.on_request_end.append(keep)

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from dotenv import dotenv_values, find_dotenv
 from platformdirs import user_cache_path, user_data_path
 
+from healthie_nb import keys
 from healthie_nb.query import HealthieError
 
 if TYPE_CHECKING:
@@ -83,20 +84,32 @@ def cache_dir(env: Mapping[str, str]) -> Path:
 
 
 def from_environment(env: Mapping[str, str], *, allow_host: str | None = None) -> Settings | None:
-    """Return the settings that the variables describe; None when they name no key, which means the demo practice.
+    """Return the settings that the variables describe, with the key of the system keyring when they name none.
+
+    None when there is neither, which means the demo practice.
 
     Raises
     ------
     SettingsError
         A URL without a key; a key whose endpoint is unknown; a host that may not have the key; a value out of range.
+    KeyringError
+        A key is kept in the system keyring, which does not give it.
     """
     key = env.get("HEALTHIE_API_KEY", "").strip()
     url = env.get("HEALTHIE_API_URL", "").strip()
     if not key:
-        if url:
+        kept = keys.read(DATA_DIR)
+        if kept is None and url:
             raise SettingsError("HEALTHIE_API_URL is set, HEALTHIE_API_KEY is not; set both, or neither for the demo")
-        return None
-    return settings(env, _endpoint(url, key, allow_host), key)
+        if kept is None:
+            return None
+        if url and urlsplit(url).hostname != urlsplit(kept.url).hostname:
+            raise SettingsError(
+                f"the key in the system keyring is for {urlsplit(kept.url).hostname} and not sent to another host; "
+                "set HEALTHIE_API_KEY for this one, or unset HEALTHIE_API_URL"
+            )
+        url, key = url or kept.url, kept.key
+    return settings(env, endpoint(url, key, allow_host=allow_host), key)
 
 
 def settings(env: Mapping[str, str], url: str, key: str) -> Settings:
@@ -113,7 +126,8 @@ def settings(env: Mapping[str, str], url: str, key: str) -> Settings:
     )
 
 
-def _endpoint(url: str, key: str, allow_host: str | None) -> str:
+def endpoint(url: str, key: str, *, allow_host: str | None = None) -> str:
+    """Return the URL that this key is for, the one given or its prefix's. Raises SettingsError where it may not go."""
     if not url:
         for prefix, endpoint in ENDPOINTS.items():
             if key.startswith(prefix):

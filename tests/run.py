@@ -25,6 +25,7 @@ STEPS = [
     ("format", ["ruff", "format", "--check", "."]),
     ("lint", ["ruff", "check", "."]),
     ("types", ["mypy"]),
+    ("queries", [sys.executable, "-m", "healthie_nb.cli", "check"]),
     ("tests", [*PYTEST, "-q", "--cov", "--cov-report", "term:skip-covered"]),
     ("doctests", [*PYTEST, "-q", "--doctest-modules", "healthie_nb"]),
     ("notebooks", [*PYTEST, "-q", *NBVAL, "notebooks"]),
