@@ -42,6 +42,7 @@ def all_cells(
     leaving: Mapping[str, Sequence[str]],
     *,
     same: Sequence[str],
+    follows: Mapping[str, str],
     adds_up: bool,
 ) -> Cells:
     """Every count of the table and what follows from it, as `suppression.suppress` describes.
@@ -50,7 +51,8 @@ def all_cells(
     ------
     ValueError for a column that is not there, a count that is null or negative, or a sum that does not hold.
     """
-    named = {*by, *counts, *same, *parts, *leaving, *chain.from_iterable([*parts.values(), *leaving.values()])}
+    pairs = chain(follows, follows.values())
+    named = {*by, *counts, *same, *parts, *leaving, *pairs, *chain.from_iterable([*parts.values(), *leaving.values()])}
     if lacking := sorted(named - {*table.columns}):
         raise ValueError(f"the table has no {', '.join(lacking)}; it has {', '.join(table.columns)}.")
     grid = table.select(pl.col(counts).cast(pl.Int64).fill_null(-1)).to_numpy()
@@ -65,9 +67,11 @@ def all_cells(
         runs = _runs(table, by, at[stock])
         _add_steps(values, sums, runs, at[stock], [at[name] for name in held])
         _add_falls(values, sums, runs, at[stock])
-    for name in same:
-        following = _runs(table, by, at[name])
-        sums.extend((int(cell), [after]) for cell, after in zip(at[name], following, strict=True) if after is not None)
+    for later, earlier in [*zip(same, same, strict=True), *follows.items()]:
+        following = _runs(table, by, at[later])
+        sums.extend(
+            (int(cell), [after]) for cell, after in zip(at[earlier], following, strict=True) if after is not None
+        )
     unknown = len(values)
     if adds_up:
         _add_known(values, sums, _plain_rows(table, by), at)

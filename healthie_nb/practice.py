@@ -6,7 +6,7 @@ import asyncio
 import warnings
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -114,6 +114,14 @@ class _Question:
         return rows.filter(column >= self.window.start, column < self.window.end)
 
 
+class Loaded(NamedTuple):
+    """A query that was loaded: its name, the hash of its text, and when its rows were brought up to date."""
+
+    query: str
+    hash: str
+    loaded_at: datetime | None
+
+
 class Practice:
     """The organisation behind a key, as the key's owner sees it. Made by `connect()`."""
 
@@ -128,6 +136,7 @@ class Practice:
         identity = (host, owner["organization_id"], owner["id"], settings.version)
         self._key = cache_key(settings)
         self._cabinet = Cabinet(settings.cache_dir, self._key, practice=self.name, identity=identity)
+        self._asked: dict[str, Loaded] = {}
         self._ledger_folder = settings.data_dir / "ledger" / readable_name(self.name, host, *identity[1:3])
 
     def __repr__(self) -> str:
@@ -183,7 +192,7 @@ class Practice:
         """
         question = self._question(query, variables)
         if question is None:
-            return self._connection.ask(queries.read(query), variables)
+            return self._ask(queries.read(query), variables)
         while True:
             manifest = self._ready(question, max_age=max_age, offline=offline)
             try:
@@ -199,17 +208,25 @@ class Practice:
         """Return what `load` would, as a LazyFrame on the stored parts."""
         question = self._question(query, variables)
         if question is None:
-            return self._connection.ask(queries.read(query), variables).lazy()
+            return self._ask(queries.read(query), variables).lazy()
         return question.rows(self._ready(question, max_age=max_age, offline=offline), deleted=False)
 
     def stored(self) -> pl.DataFrame:
         """Return what is kept on this machine: query, rows, from, to, loaded_at, verified_at, bytes."""
         return self._cabinet.stored()
 
+    @property
+    def loaded(self) -> list[Loaded]:
+        """What was loaded through this connection, each query once, in the order of their names."""
+        return [self._asked[name] for name in sorted(self._asked)]
+
     def forget(self, query: str) -> None:
         """Remove what is kept of a query. The ledger stays. Raises StoreError if nothing is."""
-        rows = self._cabinet.forget(query)
-        note(self._settings.data_dir, at=self._clock(), action="forget", query=query, rows=rows)
+        self.note("forget", query=query, rows=self._cabinet.forget(query))
+
+    def note(self, action: str, **entry: Any) -> None:
+        """Write a line into the access log: what was done, with no row and no value of one."""
+        note(self._settings.data_dir, at=self._clock(), action=action, **entry)
 
     # -- one question's way ------------------------------------------------------------------------------------------
 
@@ -239,7 +256,7 @@ class Practice:
                     self._refresh(question, is_stale=self._is_stale(question.store.manifest, max_age))
                     source = "api"
         manifest = question.store.manifest
-        self._log(question, manifest.rows, source=source)
+        self._log(question, manifest, source=source)
         return manifest
 
     def _is_ready(self, question: _Question, max_age: timedelta) -> bool:
@@ -274,18 +291,16 @@ class Practice:
     async def _client_ids(self) -> list[str]:
         return await asyncio.to_thread(lambda: self.load("clients").get_column("id").to_list())
 
-    def _log(self, question: _Question, rows: int, *, source: str) -> None:
+    def _ask(self, query: Query, variables: Mapping[str, Any]) -> pl.DataFrame:
+        """Ask what has no pages, and is not kept."""
+        rows = self._connection.ask(query, variables)
+        self._asked[query.name] = Loaded(query.name, query.hash, self._clock())
+        return rows
+
+    def _log(self, question: _Question, manifest: Manifest, *, source: str) -> None:
         """Write into the access log what was loaded; no values of variables, for they may be about clients."""
         window = question.window
         span = {"from": window.start, "to": window.end} if window else {}
         name, digest = question.query.name, question.query.hash
-        note(
-            self._settings.data_dir,
-            at=self._clock(),
-            action="load",
-            query=name,
-            hash=digest,
-            **span,
-            rows=rows,
-            source=source,
-        )
+        self._asked[name] = Loaded(name, digest, manifest.loaded_at)
+        self.note("load", query=name, hash=digest, **span, rows=manifest.rows, source=source)

@@ -27,6 +27,7 @@ def suppress(
     parts: Mapping[str, Sequence[str]] | None = None,
     leaving: Mapping[str, Sequence[str]] | None = None,
     same: Sequence[str] = (),
+    follows: Mapping[str, str] | None = None,
     adds_up: bool = False,
     audience: Audience = "internal",
 ) -> pl.DataFrame:
@@ -38,7 +39,8 @@ def suppress(
     total over that label; with `adds_up` the reader knows the sum of all rows, as one does wherever a share of it is
     shown. In the order of the table, and within equal labels but the last, the columns in `leaving` get smaller, by the
     columns named there if any (at_risk by events and censored), and what is lost between two shown rows is protected
-    too; those in `same` stay as they are. More is hidden until every small count could as well be another whole number,
+    too; those in `same` stay as they are, and those that `follows` names are what the column named there was one row
+    before. More is hidden until every small count could as well be another whole number,
     which integer programming proves.
 
     It promises this for one table. Two tables of one practice that overlap, such as the same months with and without
@@ -66,7 +68,7 @@ def suppress(
     """
     if audience not in ("internal", "external"):
         raise ValueError(f"audience is {audience!r}; allowed are 'internal' and 'external'.")
-    cells = all_cells(table, by, counts, parts or {}, leaving or {}, same=same, adds_up=adds_up)
+    cells = all_cells(table, by, counts, parts or {}, leaving or {}, same=same, follows=follows or {}, adds_up=adds_up)
     if audience == "internal":
         return table
     hidden = _hidden(cells)[cells.in_table].reshape(table.height, len(counts))

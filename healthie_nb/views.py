@@ -5,19 +5,18 @@ JSON in the user's data folder, readable by its owner alone. Parameters name no 
 
 from __future__ import annotations
 
-import os
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from healthie_nb import parameters
+from healthie_nb.files import appear
 from healthie_nb.parameter import ParameterError, is_name
 from healthie_nb.settings import DATA_DIR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from healthie_nb.parameter import Value
 
@@ -34,15 +33,7 @@ def save(notebook: str, name: str, settings: Mapping[str, object], *, folder: Pa
     values = parameters.checked(notebook, {key: value for key, value in settings.items() if key != "view"})
     path = _path(folder, notebook, name)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # Beside it and then renamed: whoever reads meanwhile sees the old view or the new one.
-    file, draft = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".draft")
-    try:
-        with os.fdopen(file, "wb") as written:
-            written.write(msgspec.json.format(msgspec.json.encode(values), indent=2))
-        Path(draft).replace(path)
-    except OSError:
-        Path(draft).unlink(missing_ok=True)
-        raise
+    appear(path, msgspec.json.format(msgspec.json.encode(values), indent=2))
 
 
 def read(notebook: str, name: str, *, folder: Path = FOLDER) -> dict[str, Value]:

@@ -204,3 +204,15 @@ def test_rows_are_asked_for_again_once_they_are_old(practice: Practice, served: 
     assert served.application.practice.pages_served == before
     practice.load("providers", max_age=timedelta(minutes=30))
     assert served.application.practice.pages_served > before
+
+
+def test_practice_tells_what_was_loaded_through_it(practice: Practice, clock: Clock) -> None:
+    assert practice.loaded == []
+    for name in ("providers", "clients", "providers", "current_user"):
+        practice.load(name)
+    assert [(one.query, len(one.hash) == 8) for one in practice.loaded] == [
+        ("clients", True),
+        ("current_user", True),
+        ("providers", True),
+    ]
+    assert all(one.loaded_at == clock() for one in practice.loaded)

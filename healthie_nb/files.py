@@ -1,0 +1,30 @@
+"""Files that appear whole or not at all, readable by their owner alone unless they are meant to be passed on."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+PRIVATE = 0o600
+SHARED = 0o644
+
+
+def appear(path: Path, content: bytes, *, mode: int = PRIVATE) -> None:
+    """Write a file beside its place and then rename it: whoever looks meanwhile sees the old one, or the new one.
+
+    Raises
+    ------
+    OSError when the folder is not there, or cannot be written; nothing is left of it then.
+    """
+    file, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".draft")
+    try:
+        with os.fdopen(file, "wb") as written:
+            written.write(content)
+            written.flush()
+            os.fsync(written.fileno())
+        Path(draft).chmod(mode)
+        Path(draft).replace(path)
+    except BaseException:  # also when it is stopped with Ctrl-C
+        Path(draft).unlink(missing_ok=True)
+        raise
