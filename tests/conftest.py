@@ -85,6 +85,16 @@ def practice(served: Served, practice_at: Callable[..., Practice]) -> Practice:
     return practice_at(served)
 
 
+@pytest.fixture(scope="module")
+def module_practice(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Practice:
+    """Return the small clinic, connected once for a module whose tests only read."""
+    folder = tmp_path_factory.mktemp("module")
+    settings = Settings(
+        url=served.url, key=served.key, cache_dir=folder / "cache", data_dir=folder / "data", max_rps=250.0
+    )
+    return Practice(settings, clock=Clock())
+
+
 @pytest.fixture
 def without_waiting() -> Iterator[None]:
     """Retry at once, and often."""
