@@ -17,7 +17,7 @@ SPAN = {"start": "2023-07-01", "end": "2026-12-31"}
 
 def tables(practice: Practice) -> dict[str, list[pl.DataFrame]]:
     """Tables by the metric's name, each as a notebook would make it; those that list clients too."""
-    types, providers, clients = (practice.load(name) for name in ("appointment_types", "providers", "clients"))
+    types, clients = practice.load("appointment_types"), practice.load("clients")
     appointments = practice.load("appointments", **SPAN)
     groups = types.filter("is_group")["id"].to_list()
     attendance = practice.load("group_attendance", **SPAN, type_ids=groups)
