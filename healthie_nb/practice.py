@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
+import secrets
 import warnings
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -137,6 +139,7 @@ class Practice:
         self._key = cache_key(settings)
         self._cabinet = Cabinet(settings.cache_dir, self._key, practice=self.name, identity=identity)
         self._asked: dict[str, Loaded] = {}
+        self._session_key = secrets.token_bytes(32)
         self._ledger_folder = settings.data_dir / "ledger" / readable_name(self.name, host, *identity[1:3])
 
     def __repr__(self) -> str:
@@ -145,6 +148,13 @@ class Practice:
         until = f" (served until {self._connection.sunset})" if self._connection.sunset else ""
         kept = "encrypted on this machine" if self._key else "in memory only"
         return f"{self.name}: {source}\nAPI version {self.version}{until}, zone {self.zone}, rows kept {kept}"
+
+    @property
+    def pseudonym_key(self) -> bytes:
+        """What clients' pseudonyms are made with: kept with the rows, or for this session; the demo's never changes."""
+        if self.is_synthetic:
+            return b"nobody: clients of the demo practice"
+        return hmac.digest(self._key or self._session_key, b"pseudonyms", "sha256")
 
     @property
     def ledger(self) -> Ledger:

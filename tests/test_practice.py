@@ -216,3 +216,18 @@ def test_practice_tells_what_was_loaded_through_it(practice: Practice, clock: Cl
         ("providers", True),
     ]
     assert all(one.loaded_at == clock() for one in practice.loaded)
+
+
+def test_pseudonyms_hold_as_long_as_the_rows_and_nobody_else_can_make_them(
+    served: Served, practice_at: Callable[..., Practice], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_up = practice_at(served)
+    assert made_up.is_synthetic
+    kept = [practice_at(served, cache_key=key * 64) for key in ("a", "a", "b", "c")]
+    assert len({practice.pseudonym_key for practice in [made_up, *kept]}) == 1  # the demo's clients are nobody
+    for practice in kept:
+        monkeypatch.setattr(practice, "is_synthetic", False)
+    monkeypatch.setattr(kept[-1], "_key", None)
+    ours, again, other, of_session = (practice.pseudonym_key for practice in kept)
+    assert ours == again
+    assert len({ours, other, of_session}) == 3
