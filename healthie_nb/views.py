@@ -52,6 +52,21 @@ def read(notebook: str, name: str, *, folder: Path = FOLDER) -> dict[str, Value]
     return parameters.checked(notebook, kept)
 
 
+def chosen(notebook: str, variables: Mapping[str, object], *, folder: Path = FOLDER) -> dict[str, Value]:
+    """Every parameter's value as a notebook has it: its variables, and over them those of the view that they name.
+
+    Raises
+    ------
+    ParameterError for a value that cannot be, a variable that is not there, or a view that there is not.
+    """
+    known = parameters.described(notebook)
+    if lacking := [name for name in known if name not in variables]:
+        raise ParameterError(f"{notebook} lacks {', '.join(lacking)}: give it in the cell tagged parameters.")
+    given = {name: variables[name] for name in known}
+    view = known["view"].checked(given["view"])
+    return parameters.settings(notebook, given, read(notebook, str(view), folder=folder) if view else {})
+
+
 def names(notebook: str, *, folder: Path = FOLDER) -> list[str]:
     """Names of a notebook's views, in order.
 

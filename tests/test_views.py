@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from healthie_nb import views
+from healthie_nb import parameters, views
 from healthie_nb.parameters import ParameterError
 
 if TYPE_CHECKING:
@@ -65,3 +65,13 @@ def test_wrong_settings_are_not_saved(tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match="retention has no parameter 'client_id'"):
         views.save("retention", "board", {"client_id": "1"}, folder=tmp_path)
     assert not [*tmp_path.iterdir()]
+
+
+def test_a_notebook_has_its_own_variables_and_over_them_those_of_the_view_it_names(tmp_path: Path) -> None:
+    views.save("retention", "board", BOARD, folder=tmp_path)
+    cell = {**parameters.settings("retention"), "months": 6, "start": "2025-06-01"}
+    assert views.chosen("retention", {**cell, "np": None}, folder=tmp_path) == cell
+    named = views.chosen("retention", {**cell, "view": "board"}, folder=tmp_path)
+    assert named == {**cell, **BOARD, "view": "board"}
+    with pytest.raises(ParameterError, match="lacks months: give it in the cell tagged parameters"):
+        views.chosen("retention", {name: value for name, value in cell.items() if name != "months"}, folder=tmp_path)
