@@ -15,6 +15,7 @@ from healthie_nb.visits import visits as visits
 if TYPE_CHECKING:
     from healthie_nb import charts as charts
     from healthie_nb import explore as explore
+    from healthie_nb import export as export
     from healthie_nb import forms as forms
     from healthie_nb import parameters as parameters
     from healthie_nb import privacy as privacy
@@ -34,6 +35,7 @@ _NAMES = {"Practice": "practice", "connect": "practice", "HealthieError": "query
 _MODULES = {
     "charts",
     "explore",
+    "export",
     "forms",
     "parameters",
     "privacy",
@@ -52,6 +54,7 @@ __all__ = [
     "charts",
     "connect",
     "explore",
+    "export",
     "forms",
     "parameters",
     "privacy",

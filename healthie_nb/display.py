@@ -54,9 +54,28 @@ def text(spec: Mapping[str, Any]) -> str:
 
 def png(spec: Mapping[str, Any]) -> bytes:
     """Finished specification as a picture on white paper: legible wherever a saved notebook is read."""
+    return packed(vl_convert.vegalite_to_png(on_paper(spec), scale=PNG_SCALE))
+
+
+def on_paper(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Finished specification with ink and paper of its own, in place of the page's."""
     config = {key: _inked(value) for key, value in spec["config"].items()}
-    on_paper = {**spec, "config": {**config, "background": PAPER["background"]}}
-    return _packed(vl_convert.vegalite_to_png(on_paper, scale=PNG_SCALE))
+    return {**spec, "config": {**config, "background": PAPER["background"]}}
+
+
+def packed(picture: bytes) -> bytes:
+    """Pack the same PNG into about a third of the bytes: vl-convert compresses for speed."""
+    chunks, at = [], 8
+    while at < len(picture):
+        length, kind = struct.unpack_from(">I4s", picture, at)
+        chunks.append((kind, picture[at + 8 : at + 8 + length]))
+        at += length + 12
+    pixels = zlib.compress(zlib.decompress(b"".join(body for kind, body in chunks if kind == b"IDAT")), 9)
+    header = next(body for kind, body in chunks if kind == b"IHDR")
+    kept = [(b"IHDR", header), (b"IDAT", pixels), (b"IEND", b"")]
+    return picture[:8] + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in kept
+    )
 
 
 def bundle(spec: Mapping[str, Any], **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -82,21 +101,6 @@ def _said(value: object) -> str:
     if value is None:
         return "-"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _packed(picture: bytes) -> bytes:
-    """Pack the same PNG into about a third of the bytes: vl-convert compresses for speed."""
-    chunks, at = [], 8
-    while at < len(picture):
-        length, kind = struct.unpack_from(">I4s", picture, at)
-        chunks.append((kind, picture[at + 8 : at + 8 + length]))
-        at += length + 12
-    pixels = zlib.compress(zlib.decompress(b"".join(body for kind, body in chunks if kind == b"IDAT")), 9)
-    header = next(body for kind, body in chunks if kind == b"IHDR")
-    kept = [(b"IHDR", header), (b"IDAT", pixels), (b"IEND", b"")]
-    return picture[:8] + b"".join(
-        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in kept
-    )
 
 
 alt.renderers.register("healthie-nb", bundle)

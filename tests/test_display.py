@@ -57,6 +57,6 @@ def test_own_configuration_of_a_chart_counts_more_than_ours() -> None:
 
 def test_smaller_picture_has_the_same_pixels() -> None:
     picture = vl_convert.vegalite_to_png(CHART.to_dict())
-    packed = display._packed(picture)
+    packed = display.packed(picture)
     assert pixels(packed) == pixels(picture)
     assert len(packed) < len(picture)

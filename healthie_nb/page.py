@@ -1,0 +1,120 @@
+"""A notebook that was run as one HTML page: text, tables and pictures, no code, no script, nothing from a network.
+
+Wraps nbconvert's basic template, which names no other host; its other templates load scripts from a CDN.
+"""
+
+from __future__ import annotations
+
+import base64
+import html as markup
+import re
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any, Final
+
+from nbconvert import HTMLExporter
+
+from healthie_nb import pictures
+from healthie_nb.display import VEGALITE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+# What a page may do, told to the browser: show what is in it. A script in an analyst's own output does not run either.
+POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; base-uri 'none'"
+SHOWN: Final = ("text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", "text/plain")
+STYLE: Final = """
+:root { color-scheme: light }
+body { font: 15px/1.5 system-ui, sans-serif; color: #1b1b1b; background: white; max-width: 62rem; margin: 2rem auto;
+  padding: 0 1.2rem }
+h1, h2, h3 { line-height: 1.25 } h2 { margin-top: 2.2em; border-bottom: 1px solid #ddd; padding-bottom: .2em }
+img { max-width: 100%; height: auto } pre { white-space: pre-wrap; font-size: 12px }
+table { border-collapse: collapse; font-size: 13px } th, td { padding: 3px 8px; text-align: left; vertical-align: top }
+.output { overflow-x: auto; margin: .6em 0 } .made-up { background: #fff3cd; padding: .5em .8em; border-radius: 4px }
+.provenance { margin-top: 3em; border-top: 1px solid #ddd; color: #555 } .provenance th { white-space: nowrap }
+@media print { body { max-width: none; margin: 0 } .output, img { break-inside: avoid } }
+"""
+PAGE: Final = """\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="referrer" content="no-referrer">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+{notice}<main>
+{body}
+</main>
+<footer class="provenance">
+<h2>Where these numbers come from</h2>
+<table>{said}</table>
+</footer>
+</body>
+</html>
+"""
+
+
+def html(notebook: Any, said: Mapping[str, str], *, title: str = "") -> str:
+    """Page of a notebook's text and outputs, with its provenance at the end.
+
+    Code, progress and errors are left out; a chart is drawn anew, finer; what else is shown is the first of HTML,
+    Markdown, pictures and text that an output has, so a widget is shown as its picture.
+    """
+    shown = _shown(notebook)
+    exporter = HTMLExporter(
+        template_name="basic",
+        exclude_input=True,
+        exclude_input_prompt=True,
+        exclude_output_prompt=True,
+        exclude_anchor_links=True,
+    )
+    body, _ = exporter.from_notebook_node(shown)
+    made_up = said["data"].startswith("made up")
+    return PAGE.format(
+        policy=POLICY,
+        title=markup.escape(title or _first_heading(shown)),
+        style=STYLE,
+        notice='<p class="made-up">Demo practice: all data on this page is made up.</p>\n' if made_up else "",
+        body=body,
+        said="".join(f"<tr><th>{markup.escape(n)}</th><td>{markup.escape(text)}</td></tr>" for n, text in said.items()),
+    )
+
+
+def _shown(notebook: Any) -> Any:
+    """Copy of the notebook with one form of each output, and with no state of widgets."""
+    copy = deepcopy(notebook)
+    copy.metadata.pop("widgets", None)
+    for cell in copy.cells:
+        if cell.cell_type == "code":
+            is_progress = "nbval-ignore-output" in cell.metadata.get("tags", [])
+            outputs = [] if is_progress else [output for output in cell.outputs if "data" in output]
+            cell.outputs = [output for output in map(_as_shown, outputs) if output.data]
+    return copy
+
+
+def _as_shown(output: Any) -> Any:
+    data = output.data
+    if VEGALITE in data:
+        output.data = {"text/html": _drawn(data[VEGALITE])}
+    else:
+        output.data = {form: data[form] for form in [f for f in SHOWN if f in data][:1]}
+    output.metadata = {}
+    return output
+
+
+def _drawn(spec: Mapping[str, Any]) -> str:
+    """Chart as a picture with its words, twice as fine as it is shown, and the same on every machine."""
+    picture = pictures.png(spec, {})
+    words = markup.escape(" ".join(str(spec.get("description", "")).split()))
+    source = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
+    return f'<img alt="{words}" width="{pictures.width(picture):.0f}" src="{source}">'
+
+
+def _first_heading(notebook: Any) -> str:
+    texts = (cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    found = (re.search(r"^#+ +(.+)$", text, re.MULTILINE) for text in texts)
+    return next((match[1] for match in found if match), "healthie-nb")
