@@ -1,5 +1,7 @@
 """Set everything up in this folder and start: `python3 start.py` for JupyterLab, `python3 start.py test` for the tests.
 
+Anything else is a command of healthie-nb: `python3 start.py doctor` does what `healthie-nb doctor` would, from here.
+
 Needs Python 3.11 or newer with pip and nothing else. What it installs is pinned by hash in requirements/ and goes into
 .venv here; a second start installs nothing.
 """
@@ -14,11 +16,6 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 VENV = HERE / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
-COMMANDS = {
-    "lab": ("lab.txt", ["healthie-nb", "lab"]),
-    "demo": ("lab.txt", ["healthie-nb", "demo"]),
-    "test": ("test.txt", ["python", "tests/run.py"]),
-}
 
 
 def run(*command: object) -> None:
@@ -48,15 +45,15 @@ def main() -> None:
     name, *rest = sys.argv[1:] or ["lab"]
     if sys.version_info < (3, 11):
         sys.exit(f"healthie-nb needs Python 3.11 or newer; this is {sys.version.split()[0]}")
-    if name.startswith("-"):
+    if name.startswith("-") and name not in ("-h", "--help"):
         name, rest = "lab", [name, *rest]
-    if name not in COMMANDS:
-        sys.exit(f"no command {name!r}; there are: {', '.join(COMMANDS)}")
-    pins, (program, *fixed) = COMMANDS[name]
-    set_up(HERE / "requirements" / pins)
+    is_test = name == "test"
+    set_up(HERE / "requirements" / ("test.txt" if is_test else "lab.txt"))
+    program = [BIN / "python", HERE / "tests" / "run.py"] if is_test else [BIN / "healthie-nb", name]
     # Children find the tools of this environment, not those of another.
     environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}", "VIRTUAL_ENV": str(VENV)}
-    sys.exit(subprocess.run([str(BIN / program), *fixed, *rest], cwd=HERE, env=environment, check=False).returncode)
+    command = [*map(str, program), *rest]
+    sys.exit(subprocess.run(command, cwd=HERE if is_test else None, env=environment, check=False).returncode)
 
 
 if __name__ == "__main__":
