@@ -2,63 +2,125 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
 import ipywidgets
+import traitlets
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from datetime import date
+    from collections.abc import Sequence
 
 ALL: Final = ""  # no id is empty
-VISIBLE: Final = 6  # options in sight before a list scrolls
+VISIBLE: Final = 5  # options in sight before a list scrolls
+LONG: Final = 8  # a list of more has a field to search it by
 INPUT: Final = "58px"  # a label and an input under it
 _ABOVE: Final = {"description_width": "initial"}
 
 
-def day(label: str, value: date) -> ipywidgets.DatePicker:
+def day(label: str, value: date, *, most: date | None = None) -> ipywidgets.DatePicker:
     """Date picker, its label above it."""
-    return ipywidgets.DatePicker(value=value, description=label, style=_ABOVE, layout=_layout("10.5em", INPUT))
+    return ipywidgets.DatePicker(
+        value=value, max=most, description=label, style=_ABOVE, layout=_layout("10.5em", INPUT)
+    )
 
 
-def one_of(label: str, value: str, options: Sequence[str]) -> ipywidgets.Dropdown:
-    """Drop-down list of words."""
+def number(label: str, value: int, *, least: int, most: int) -> ipywidgets.BoundedIntText:
+    """Whole number within bounds."""
+    return ipywidgets.BoundedIntText(
+        value=value, min=least, max=most, description=label, style=_ABOVE, layout=_layout("6em", INPUT)
+    )
+
+
+def one_of(label: str, value: str, options: Sequence[str] | Mapping[str, str]) -> ipywidgets.Dropdown:
+    """Drop-down list of words; a mapping has what is read and what it stands for."""
+    named = list(options.items()) if isinstance(options, Mapping) else [(word, word) for word in options]
+    width = f"{max(7, *(len(name) * 0.55 + 3 for name, _ in named)):.0f}em"
     return ipywidgets.Dropdown(
-        value=value, options=options, description=label, style=_ABOVE, layout=_layout("7em", INPUT)
+        value=value, options=named, description=label, style=_ABOVE, layout=_layout(width, INPUT)
     )
 
 
-def some_of(label: str, names: Mapping[str, str]) -> ipywidgets.SelectMultiple:
-    """List to choose several from, by id, with "All" on top: all until one is chosen, and all again when none is."""
-    options = [(f"All {len(names)}", ALL), *((name, key) for key, name in names.items())]
-    chosen = ipywidgets.SelectMultiple(
-        value=(ALL,),
-        options=options,
-        rows=min(VISIBLE, len(options)),
-        description=label,
-        style=_ABOVE,
-        layout=_layout("13em", "auto"),
-    )
-    chosen.observe(_all_or_some, "value")
-    return chosen
+class Several(ipywidgets.VBox):  # type: ignore[misc]
+    """List to choose several from, by id, with "All" on top, and a field to search it by when it is long.
+
+    `value` are the ids chosen, none where all are: all until one is chosen, and all again when none is.
+    """
+
+    value = traitlets.Tuple()
+
+    def __init__(self, label: str, names: Mapping[str, str], chosen: Sequence[str] = ()) -> None:
+        self.names = dict(names)
+        self.list = ipywidgets.SelectMultiple(
+            options=self._options(""),
+            value=(ALL,),
+            rows=min(VISIBLE, len(names) + 1),
+            description=label,
+            style=_ABOVE,
+            layout=_layout("13em", "auto"),
+        )
+        self.search = ipywidgets.Text(
+            placeholder=f"Search {label.lower()}",
+            tooltip=f"Search {label.lower()}",
+            layout=ipywidgets.Layout(width="13em", display="" if len(names) > LONG else "none"),
+        )
+        super().__init__([self.list, self.search], layout=ipywidgets.Layout(margin="0 1em 0 0"))
+        self._is_ours = False
+        self.list.observe(self._listed, "value")
+        self.search.observe(lambda _: self._offer(), "value")
+        self.value = tuple(chosen)
+
+    @traitlets.validate("value")
+    def _known(self, proposal: Mapping[str, Any]) -> tuple[str, ...]:
+        if unknown := [key for key in proposal["value"] if key not in self.names]:
+            raise traitlets.TraitError(f"no {', '.join(unknown)} in {self.list.description}.")
+        return tuple(proposal["value"])
+
+    @traitlets.observe("value")
+    def _set(self, _: object) -> None:
+        if not self._is_ours:
+            self._offer()
+
+    def _listed(self, change: Mapping[str, Any]) -> None:
+        """Keep "All" apart from the others: whichever was chosen last counts."""
+        if self._is_ours:
+            return
+        old, new = change["old"], change["new"]
+        some = tuple(key for key in new if key != ALL)
+        self.value = () if not some or (ALL in new and ALL not in old) else some
+        self._offer()
+
+    def _offer(self) -> None:
+        """Offer what the search finds, and what is chosen."""
+        self._is_ours = True
+        self.list.options = self._options(self.search.value)
+        self.list.value = self.value or (ALL,)
+        self._is_ours = False
+
+    def _options(self, sought: str) -> list[tuple[str, str]]:
+        found = [(name, key) for key, name in self.names.items() if sought.lower() in name.lower() or key in self.value]
+        return [(f"All {len(self.names)}", ALL), *found]
 
 
-def value(control: ipywidgets.Widget) -> Any:
-    """Value of a control; for a list the ids chosen, none where all are."""
-    if isinstance(control, ipywidgets.SelectMultiple):
-        return tuple(key for key in control.value if key != ALL)
-    return control.value
+def setting(control: ipywidgets.Widget) -> Any:
+    """Value of a control as a parameter has it: a day as text, ids as a list."""
+    value = control.value
+    if isinstance(value, date):
+        return value.isoformat()
+    return list(value) if isinstance(value, tuple) else value
+
+
+def fitting(control: ipywidgets.Widget, setting: Any) -> Any:
+    """Value that a control takes for a parameter's; ids that it does not offer are left out."""
+    if isinstance(control, Several):
+        return tuple(key for key in setting if key in control.names)
+    if isinstance(control, ipywidgets.DatePicker):
+        return date.fromisoformat(setting)
+    return setting
 
 
 def _layout(width: str, height: str) -> ipywidgets.Layout:
     return ipywidgets.Layout(
         width=width, flex_flow="column", align_items="flex-start", height=height, margin="0 1em 0.5em 0"
     )
-
-
-def _all_or_some(change: Mapping[str, Any]) -> None:
-    """Keep "All" apart from the others: whichever was chosen last counts."""
-    old, new = change["old"], change["new"]
-    some = tuple(key for key in new if key != ALL)
-    is_all = not some or (ALL in new and ALL not in old)
-    change["owner"].value = (ALL,) if is_all else some

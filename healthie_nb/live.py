@@ -1,99 +1,251 @@
 """Controls, chart and table that redraw together.
 
-The chart's specification is kept; a changed control puts other rows into it.
-Wraps ipywidgets and Altair's JupyterChart.
+A chart's specification is kept; a changed control puts other rows into it. Wraps ipywidgets and Altair's JupyterChart.
 """
 
 from __future__ import annotations
 
 import html
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import altair as alt
 import ipywidgets
 import polars as pl
 
 from healthie_nb import controls, display
+from healthie_nb.desk import Desk
+from healthie_nb.panel import Panel, page
+from healthie_nb.parameter import ParameterError
+from healthie_nb.visits import MetricError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from healthie_nb.practice import Practice
     from healthie_nb.tables import Table
+
+PICKED: Final = "picked"  # what is selected in a chart
+_MARKS: Final = ("rect", "bar", "circle", "point", "area", "line")  # the first of these in a chart is selected by
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One view: a sentence, and what is shown, or nothing where there is nothing to show."""
+    """One view: a sentence, its rows, and what chart and table need beside them; no rows where there are none to show.
+
+    `picks` tells by which columns of the chart's rows one may select, and what they are in `rows`. `code` are the lines
+    that give the same rows, chart and table.
+    """
 
     sentence: str
     rows: pl.DataFrame = field(default_factory=pl.DataFrame)
-    parts: Mapping[str, Any] = field(default_factory=dict)  # of the chart's specification: what follows from the rows
-    table: Table | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    picks: Mapping[str, pl.Expr] = field(default_factory=dict)
+    code: str = ""
+
+
+@dataclass(frozen=True)
+class Show:
+    """One thing that an explorer shows: how it answers, draws and lists, and which controls bear on it."""
+
+    title: str
+    controls: tuple[str, ...]
+    answer: Callable[[Mapping[str, Any]], Answer]
+    table: Callable[..., Table]
+    metric: str
+    chart: Callable[..., alt.TopLevelMixin] | None = None
+    parts: Callable[..., Mapping[str, Any]] | None = None  # of the chart's specification: what follows from the rows
+    has_links: bool = False  # to clients' charts in Healthie
 
 
 class Explorer:
-    """Controls with the chart and the table of the view they are set to; `rows` is that view's frame.
+    """Controls with the chart and the table of the view they are set to; `rows` are those of the table.
 
-    `controls` are ipywidgets by name; setting a `value` there is the same as setting it on the screen.
+    `controls` are ipywidgets by the name of their parameter; setting a `value` is the same as doing it on the screen.
     """
 
     def __init__(
         self,
-        chart: alt.LayerChart | alt.FacetChart,
+        notebook: str,
+        shows: Mapping[str, Show],
         choices: Mapping[str, ipywidgets.Widget],
-        answer: Callable[..., Answer],
+        *,
+        practice: Practice,
+        first: str,
+        names: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         alt.JupyterChart.enable_offline()
-        self.controls = dict(choices)
-        self._answer = answer
-        self._initial = {name: control.value for name, control in choices.items()}
-        self._spec = display.finished(chart.to_dict())
-        self._chart = alt.JupyterChart(chart, embed_options=display.EMBED)
-        self._status, self._table = ipywidgets.HTML(), ipywidgets.HTML()
-        beside_inputs = ipywidgets.Layout(width="6em", margin="2.2em 0 0 0")
-        again = ipywidgets.Button(
-            description="Reset", tooltip="Back to the notebook's parameters", layout=beside_inputs
-        )
-        again.on_click(lambda _: self.reset())
-        row = ipywidgets.Layout(flex_flow="row wrap", align_items="flex-start")
+        self.notebook, self.shows, self.practice = notebook, shows, practice
+        self.names = names or {}
+        titles = {show.title: name for name, show in shows.items()}
+        self.controls = {"show": controls.one_of("Show", first, titles), **choices}
+        self._initial = {name: control.value for name, control in self.controls.items()}
+        self._kept: dict[tuple[object, ...], dict[str, Any]] = {}
+        self._status, self._note, self._table = ipywidgets.HTML(), ipywidgets.HTML(), Panel()
+        self._chart = alt.JupyterChart(_selectable(), embed_options=display.EMBED)
+        self._chart.selections.observe(self._pick, PICKED)
+        self.desk = Desk(self)
         self.box = ipywidgets.VBox(
-            [ipywidgets.HBox([*choices.values(), again], layout=row), self._status, self._chart, self._table]
+            [self._top(), self._status, self._chart, self._note, self._table, self.desk.box],
+            layout=ipywidgets.Layout(padding="0 0 1em 0"),
         )
         self._is_held = False
         self._shown: dict[str, Any] | None = None
-        for control in choices.values():
+        for control in self.controls.values():
             control.observe(self._redraw, "value")
         self._redraw()
 
     @property
+    def show(self) -> Show:
+        """What is shown."""
+        return self.shows[self.controls["show"].value]
+
+    @property
     def rows(self) -> pl.DataFrame:
-        """Rows of the view that is shown."""
-        return self._now.rows
+        """Rows of the table: of the view that is shown, or of what is selected in its chart."""
+        return self._rows
+
+    @property
+    def answer(self) -> Answer:
+        """The view that is shown."""
+        return self._now
+
+    @property
+    def spec(self) -> dict[str, Any] | None:
+        """Specification of the chart that is shown, if any."""
+        return dict(self._chart.spec) if self._has_chart else None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the controls are set to, as parameters have it."""
+        return {name: controls.setting(control) for name, control in self.controls.items()}
+
+    def set(self, settings: Mapping[str, Any]) -> list[str]:
+        """Set several controls and redraw once; return the ids that no control offers."""
+        values = {name: controls.fitting(self.controls[name], value) for name, value in settings.items()}
+        self._hold(values)
+        lists = [name for name, value in values.items() if isinstance(value, tuple)]
+        return [key for name in lists for key in settings[name] if key not in values[name]]
 
     def reset(self) -> None:
         """Set every control back to the notebook's parameters, and redraw once."""
+        self._hold(self._initial)
+
+    def _hold(self, values: Mapping[str, Any]) -> None:
         self._is_held = True
-        for name, control in self.controls.items():
-            control.value = self._initial[name]
+        for name, value in values.items():
+            self.controls[name].value = value
         self._is_held = False
         self._redraw()
 
+    def _top(self) -> ipywidgets.Widget:
+        again = ipywidgets.Button(
+            description="Reset",
+            tooltip="Back to the notebook's parameters",
+            layout=ipywidgets.Layout(width="6em", margin="2.2em 0 0 0"),
+        )
+        again.on_click(lambda _: self.reset())
+        row = ipywidgets.Layout(flex_flow="row wrap", align_items="flex-start")
+        return ipywidgets.HBox([*self.controls.values(), again], layout=row)
+
     def _redraw(self, _: object = None) -> None:
-        wanted = {name: controls.value(control) for name, control in self.controls.items()}
+        wanted = {name: control.value for name, control in self.controls.items()}
         if self._is_held or wanted == self._shown:
             return
-        self._shown, self._now = wanted, self._answer(**wanted)
+        self._shown = wanted
+        self._now = self._answered(wanted)
+        for name, control in self.controls.items():
+            control.layout.display = "" if name in ("show", *self.show.controls) else "none"
         self._status.value = f'<div role="status">{html.escape(self._now.sentence)}</div>'
-        self._chart.layout.display = self._table.layout.display = "" if self._now.table else "none"
-        if self._now.table:
-            self._chart.spec = {**self._spec, **self._now.parts}
-            self._table.value = self._now.table._repr_html_()
+        self._has_chart = self.show.chart is not None and not self._now.rows.is_empty()
+        self._chart.layout.display = "" if self._has_chart else "none"
+        if self._has_chart:
+            self._chart.spec = self._drawn()
+        self._list(self._now.rows, "")
+        self.desk.refresh()
+
+    def _answered(self, wanted: Mapping[str, Any]) -> Answer:
+        if missing := [name for name in self.show.controls if wanted[name] is None]:
+            labels = [self.controls[name].description for name in missing]
+            return Answer(f"Give a day in {' and '.join(labels)}.")
+        try:
+            return self.show.answer(wanted)
+        except (MetricError, ParameterError) as refused:
+            return Answer(str(refused))
+
+    def _drawn(self) -> dict[str, Any]:
+        """Specification of the view: a kept one with other rows in it."""
+        rows, options, show = self._now.rows, self._now.options, self.show
+        assert show.chart
+        words = (value for value in options.values() if isinstance(value, (str, int, bool)))
+        key = (self.controls["show"].value, *words)
+        if key not in self._kept or show.parts is None:
+            made = display.finished(show.chart(rows, **options).to_dict())
+            self._kept[key] = selecting(made, list(self._now.picks))
+        return {**self._kept[key], **(show.parts(rows, **options) if show.parts else {})}
+
+    def _pick(self, _: object = None) -> None:
+        """List what is selected in the chart, or all."""
+        store = getattr(self._chart.selections, PICKED).store
+        chosen = [dict(zip((f["field"] for f in one["fields"]), one["values"], strict=True)) for one in store]
+        said = "; ".join(" · ".join(map(str, one.values())) for one in chosen)
+        wanted = [
+            pl.all_horizontal(self._now.picks[name].cast(pl.String) == str(value) for name, value in one.items())
+            for one in chosen
+        ]
+        rows = self._now.rows.filter(pl.any_horizontal(wanted)) if wanted else self._now.rows
+        self._list(rows, f"Selected: {said}. Click beside it in the chart for all." if said else "")
+
+    def _list(self, rows: pl.DataFrame, note: str) -> None:
+        self._rows = rows
+        self._listed = None if rows.is_empty() else self.show.table(rows, **self._now.options)
+        self._note.value = f'<div role="status">{html.escape(note)}</div>' if note else ""
+        # Links hold clients' ids. The page gets them; no output, and no widget's state, which a notebook might keep.
+        links = rows["link"].to_list() if self.show.has_links and "link" in rows.columns else []
+        self._table.show(page(self._listed, links) if self._listed else "")
 
     def __repr__(self) -> str:
         """Sentence and table of the view that is shown."""
-        return "\n".join(str(part) for part in (self._now.sentence, self._now.table) if part)
+        return "\n".join(str(part) for part in (self._now.sentence, self._listed) if part)
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
-        picture = {"image/png": display.png(self._chart.spec)} if self._now.table else {}
+        picture = {"image/png": display.png(self._chart.spec)} if self._has_chart else {}
         return {**self.box._repr_mimebundle_(), **picture, "text/plain": repr(self)}
+
+
+def selecting(spec: dict[str, Any], fields: list[str]) -> dict[str, Any]:
+    """Specification in which a click selects by these fields, with Shift one more, and outlines what is selected."""
+    units = list(_units(spec))
+    kinds = [next((i for i, kind in enumerate(_MARKS) if kind == _mark(unit)), len(_MARKS)) for unit in units]
+    unit = units[kinds.index(min(kinds))]
+    select = {"type": "point", "fields": fields} if fields else {"type": "point", "on": "none"}
+    unit["params"] = [*unit.get("params", []), {"name": PICKED, "select": select}]
+    if _mark(unit) in ("rect", "bar") and fields and "stroke" not in unit.get("encoding", {}):
+        chosen = {"param": PICKED, "empty": False}
+        stroke, width = (unit["mark"].get(name) for name in ("stroke", "strokeWidth"))
+        unit["encoding"] = {
+            **unit.get("encoding", {}),
+            "stroke": {"condition": {**chosen, "value": "currentColor"}, "value": stroke},
+            "strokeWidth": {"condition": {**chosen, "value": 2}, "value": width or 0},
+        }
+    return spec
+
+
+def _units(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    if "mark" in spec:
+        return [spec]
+    inner = [spec["spec"]] if "spec" in spec else []
+    inner += [part for name in ("layer", "hconcat", "vconcat", "concat") for part in spec.get(name, [])]
+    return [unit for part in inner for unit in _units(part)]
+
+
+def _mark(unit: dict[str, Any]) -> str:
+    mark = unit["mark"]
+    return str(mark["type"] if isinstance(mark, dict) else mark)
+
+
+def _selectable() -> alt.Chart:
+    """Stand-in from which JupyterChart learns that there is something to select, before the first view is drawn."""
+    click = alt.selection_point(name=PICKED, fields=["x"])
+    chart: alt.Chart = alt.Chart(alt.InlineData(values=[])).mark_point().add_params(click)
+    return chart

@@ -53,23 +53,10 @@ _HISTORY: Final = (
     _day("as_of", "2026-06-30", "the day for which the numbers speak"),
 )
 _EVERY: Final = ("week", "month", "quarter")
-_SHOW: Final = "what the explorer shows first"
 _VIEW: Final = Parameter("view", "name", "", 'a view saved in the explorer, by name; "" for what stands above')
 
 # The defaults fit the demo practice, whose last day is 2026-06-30: 12 cohorts closed for days 31-90, 13 closed weeks,
 # and 28 days.
-SHOWS: Final = {
-    "retention": (
-        *("cohorts", "second visit", "days 31-90", "survival", "time to second visit", "states", "flow", "funnel"),
-        *("definitions", "worklist"),
-    ),
-    "appointment_volume": (
-        *("counts", "rates", "cancellations", "heat", "lead", "booked", "providers", "rebooked", "unmarked"),
-    ),
-    "form_completion": (
-        *("notes", "open notes", "readiness", "before first visit", "measures", "requests", "overdue"),
-    ),
-}
 NOTEBOOKS: Final[dict[str, tuple[Parameter, ...]]] = {
     "retention": (
         *_HISTORY,
@@ -82,7 +69,7 @@ NOTEBOOKS: Final[dict[str, tuple[Parameter, ...]]] = {
         *_which("first visits"),
         _choice("split", ("", "provider", "type", "modality", "source"), "",
                 'compare by "provider", "type", "modality" or "source"; "" for all together'),
-        _choice("show", SHOWS["retention"], "cohorts", _SHOW),
+        _choice("show", ("cohorts",), "cohorts", "what the explorer shows first"),
         _VIEW,
     ),
     "appointment_volume": (
@@ -101,7 +88,6 @@ NOTEBOOKS: Final[dict[str, tuple[Parameter, ...]]] = {
         *_which("visits"),
         _choice("split", ("", "status", "provider", "type", "role", "modality"), "status",
                 'count by "status", "provider", "type", "role" or "modality"; "" for all together'),
-        _choice("show", SHOWS["appointment_volume"], "counts", _SHOW),
         _VIEW,
     ),
     "form_completion": (
@@ -115,7 +101,6 @@ NOTEBOOKS: Final[dict[str, tuple[Parameter, ...]]] = {
         _ids("form_ids", "form", "these forms"),
         _choice("split", ("", "provider", "type", "role", "modality"), "provider",
                 'notes by "provider", "type", "role" or "modality"; "" for all together'),
-        _choice("show", SHOWS["form_completion"], "notes", _SHOW),
         _VIEW,
     ),
 }  # fmt: skip

@@ -144,7 +144,7 @@ def test_no_chart_offers_to_send_its_data_to_an_editor(lab: Lab) -> None:
 def test_filter_redraws_chart_and_table(lab: Lab) -> None:
     drawing, table = lab.drawing, lab.table
     lab.shoot("explorer", lab.explorer)
-    lab.explorer.get_by_label("Provider").select_option(index=1)
+    lab.explorer.get_by_label("Provider", exact=True).select_option(index=1)
     expect(lab.explorer.locator("table")).not_to_have_text(table, use_inner_text=True)
     lab.page.wait_for_function(REDRAWN, arg=[lab.explorer.element_handle(), drawing])
     lab.shoot("filtered", lab.explorer)
@@ -153,21 +153,57 @@ def test_filter_redraws_chart_and_table(lab: Lab) -> None:
 
 
 def test_cohorts_by_quarter(lab: Lab) -> None:
-    lab.explorer.get_by_label("Cohort by").select_option("quarter")
-    expect(lab.explorer.locator("svg.marks")).to_contain_text("Q1 2025")
+    lab.explorer.get_by_label("By", exact=True).select_option("quarter")
+    expect(lab.explorer.locator("svg.marks")).to_contain_text("Q2 2025")
     lab.explorer.get_by_role("button", name="Reset").click()
-    expect(lab.explorer.locator("svg.marks")).not_to_contain_text("Q1 2025")
+    expect(lab.explorer.locator("svg.marks")).not_to_contain_text("Q2 2025")
 
 
 def test_impossible_dates_say_so_in_words(lab: Lab) -> None:
-    until = lab.explorer.get_by_label("until")
+    until = lab.explorer.get_by_label("until", exact=True)
     until.fill("2024-12-31")
     until.press("Tab")
-    expect(lab.explorer.get_by_role("status")).to_contain_text("first date is after the last")
+    expect(lab.explorer.get_by_role("status").first).to_contain_text("first day is after the last")
     expect(lab.explorer.locator("svg.marks")).to_be_hidden()
     lab.shoot("impossible", lab.explorer)
     lab.explorer.get_by_role("button", name="Reset").click()
     expect(lab.explorer.locator("svg.marks")).to_be_visible()
+
+
+def test_selecting_in_the_chart_lists_its_rows_alone(lab: Lab) -> None:
+    rows = lab.explorer.locator("tbody tr")
+    everything = rows.count()
+    lab.explorer.locator("svg.marks .mark-rect path").first.click(force=True)
+    expect(rows).to_have_count(1)
+    lab.shoot("selected", lab.explorer)
+    lab.explorer.get_by_role("button", name="Reset").click()
+    lab.explorer.get_by_label("By", exact=True).select_option("quarter")
+    lab.explorer.get_by_role("button", name="Reset").click()
+    expect(rows).to_have_count(everything)
+
+
+def test_view_is_saved_and_loaded_by_name(lab: Lab) -> None:
+    press = lab.explorer.get_by_role
+    lab.explorer.get_by_label("By", exact=True).select_option("quarter")
+    lab.explorer.get_by_label("Save as", exact=True).fill("board")
+    lab.explorer.get_by_label("Save as", exact=True).press("Tab")
+    press("button", name="Save").click()
+    expect(lab.explorer.get_by_text("board is saved")).to_be_visible()
+    press("button", name="Reset").click()
+    expect(lab.explorer.locator("svg.marks")).not_to_contain_text("Q2 2025")
+    lab.explorer.get_by_label("Saved view", exact=True).select_option("board")
+    press("button", name="Load").click()
+    expect(lab.explorer.locator("svg.marks")).to_contain_text("Q2 2025")
+    press("button", name="Remove").click()
+    press("button", name="Reset").click()
+
+
+def test_export_asks_for_whom_and_says_where_it_is(lab: Lab) -> None:
+    lab.explorer.get_by_role("button", name="Export").click()
+    expect(lab.explorer.get_by_text("Choose first for whom")).to_be_visible()
+    lab.explorer.get_by_label("Export for", exact=True).select_option("inside the practice")
+    lab.explorer.get_by_role("button", name="Export").click()
+    expect(lab.explorer.get_by_text("Written: exports/retention-cohorts-internal")).to_be_visible()
 
 
 def test_dark_theme_is_legible(lab: Lab) -> None:

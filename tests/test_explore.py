@@ -1,114 +1,101 @@
+"""Each view of an explorer is what the metric says: the lines it shows are run, and give the same rows."""
+
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING
+from datetime import date
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
 
-from healthie_nb import explore, retention
-from healthie_nb.visits import APPOINTMENTS, visits
+import healthie_nb as hn
+from healthie_nb import explore, parameters
+from healthie_nb.practice import Practice
+from healthie_nb.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from healthie_nb.demo import Served
     from healthie_nb.live import Explorer
 
-PROVIDERS = pl.DataFrame({"id": ["1", "2", "3"], "name": ["Bo", "Ada", "Cy"], "is_active": [False, True, True]})
-TYPES = pl.DataFrame({"id": ["x", "y"], "name": ["Intake", "Follow-up"]})
-BOOKED = [  # client, day, provider, type
-    ("a", "2025-01-10", "1", "x"),
-    ("a", "2025-02-20", "2", "y"),
-    ("b", "2025-01-15", "2", "x"),
-    ("c", "2025-02-01", "2", "y"),
-    ("d", "2025-05-01", "9", "x"),
-]
+SPAN = {"start": "2023-07-01", "end": "2026-12-31"}
 
 
-def booked() -> pl.DataFrame:
-    rows = [
-        {
-            "id": str(i),
-            "client_id": client,
-            "starts_at": datetime.fromisoformat(day).replace(hour=15, tzinfo=UTC),
-            "status": "Occurred",
-            "provider_id": provider,
-            "appointment_type_id": kind,
-        }
-        for i, (client, day, provider, kind) in enumerate(BOOKED)
-    ]
-    return visits(pl.DataFrame(rows, schema=APPOINTMENTS), zone="UTC")
+@pytest.fixture(scope="module")
+def notebook(served: Served, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Return the variables that a notebook has when it comes to its explorer."""
+    folder = tmp_path_factory.mktemp("explore")
+    practice = Practice(Settings(url=served.url, key=served.key, cache_dir=folder, data_dir=folder, max_rps=250.0))
+    loaded = {
+        name: practice.load(name)
+        for name in ("appointment_types", "providers", "clients", "form_templates", "form_requests", "filled_forms",
+                     "chart_notes")
+    }  # fmt: skip
+    types = loaded["appointment_types"]
+    roles = hn.roles.propose_roles(types)
+    group_types = types.filter("is_group")["id"].to_list()
+    visits = hn.visits(
+        practice.load("appointments", **SPAN),
+        zone=practice.zone,
+        attendance=practice.load("group_attendance", **SPAN, type_ids=group_types),
+        appointment_types=types,
+        roles=roles,
+    )
+    return {"hn": hn, "pl": pl, "practice": practice, "visits": visits, "roles": roles, **loaded}
 
 
-def explorer(**options: object) -> Explorer:
-    given: dict[str, object] = {"cohorts_from": "2025-01-01", "cohorts_until": "2025-12-31", "months": 6} | options
-    return explore.retention(
-        booked(), as_of="2026-06-30", providers=PROVIDERS, appointment_types=TYPES, synthetic=True, **given
-    )  # type: ignore[arg-type]
+def made(notebook: Mapping[str, Any], name: str, **settings: object) -> Explorer:
+    given = parameters.settings(name, settings)
+    notebook["history_from"] = given["history_from"]  # type: ignore[index]
+    common = (notebook["practice"], notebook["visits"], given)
+    if name == "retention":
+        return explore.retention(
+            *common, **{key: notebook[key] for key in ("clients", "providers", "appointment_types")}
+        )
+    raise KeyError(name)
 
 
-def clients(shown: Explorer) -> list[tuple[date, int]]:
-    return shown.rows.unique("cohort").sort("cohort").select("cohort", "clients").rows()
+def chosen(shown: Explorer, settings: Mapping[str, Any]) -> None:
+    """Set controls, and choose the two providers that are first in the list."""
+    for name, value in settings.items():
+        shown.controls[name].value = value
+    shown.controls["provider_ids"].value = tuple(shown.controls["provider_ids"].names)[:2]
 
 
-JANUARY, FEBRUARY, MAY = date(2025, 1, 1), date(2025, 2, 1), date(2025, 5, 1)
+def reproduced(notebook: Mapping[str, Any], shown: Explorer) -> dict[str, Any]:
+    """Variables after the lines of the view were run."""
+    variables = dict(notebook)
+    exec(shown.answer.code, variables)
+    return variables
 
 
-def test_untouched_explorer_shows_what_the_metric_says() -> None:
-    assert explorer().rows.equals(retention.cohorts(booked(), as_of="2026-06-30", measure="on", periods=6))
-
-
-def test_controls_start_from_the_parameters() -> None:
-    shown = explorer(cohorts_from="2025-02-01", cohorts_until="2025-04-30")
-    assert clients(shown) == [(FEBRUARY, 1)]
-
-
-def test_provider_filter_keeps_all_visits_of_the_clients_who_began_there() -> None:
-    shown = explorer()
-    shown.controls["provider_ids"].value = ("1",)
-    assert clients(shown) == [(JANUARY, 1)]
-    assert shown.rows["returned"].to_list() == [0, 1, 0, 0, 0, 0]  # with another provider, day 41
-
-
-def test_filters_add_up() -> None:
-    shown = explorer()
-    shown.controls["provider_ids"].value = ("2",)
-    shown.controls["appointment_type_ids"].value = ("y",)
-    assert clients(shown) == [(FEBRUARY, 1)]
-
-
-def test_quarters_reach_as_far_as_the_months() -> None:
-    shown = explorer()
-    shown.controls["every"].value = "quarter"
-    assert shown.rows.select("cohort", "label", "clients").rows()[:2] == [
-        (JANUARY, "quarter 1", 3),
-        (JANUARY, "quarter 2", 3),
-    ]
-    assert shown.rows["period"].max() == 2
-
-
-def test_lists_offer_only_what_occurs_by_name() -> None:
-    """A provider who left says so, and one whom the query did not give is shown by id."""
-    names = [name for name, _ in explorer().controls["provider_ids"].options]
-    assert names == ["All 3", "Ada", "Bo (left)", "id 9"]
-
-
-def test_it_says_how_many_clients_remain() -> None:
-    shown = explorer()
-    assert repr(shown).startswith("4 of 4 new clients; cohorts: 3.")
-    shown.controls["provider_ids"].value = ("2",)
-    assert repr(shown).startswith("2 of 4 new clients; cohorts: 2.")
+@pytest.mark.parametrize("measure", ["on", "on or after", "brackets"])
+@pytest.mark.parametrize("every", ["week", "month", "quarter"])
+@pytest.mark.parametrize("is_filtered", [False, True], ids=["all", "filtered"])
+def test_lines_of_a_view_give_its_rows(
+    notebook: dict[str, Any], every: str, measure: str, *, is_filtered: bool
+) -> None:
+    shown = made(notebook, "retention", every=every, measure=measure)
+    if is_filtered:
+        chosen(shown, {"as_of": date(2026, 3, 31), "start": date(2025, 1, 1), "months": 40})
+    rows = reproduced(notebook, shown)["rows"]
+    assert rows.equals(shown.rows)
+    assert not rows.is_empty()
+    assert "Demo practice: synthetic data" in repr(shown)
 
 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"provider_ids": ("1",), "appointment_type_ids": ("y",)}, "among Bo (left) and Follow-up"),
-        ({"cohorts_from": date(2026, 1, 1)}, "The first date is after the last"),
-        ({"cohorts_from": date(2025, 10, 1)}, "No cohort begins between 2025-10-01 and 2025-12-31."),
-        ({"cohorts_until": None}, "Give both dates"),
+        ({"start": date(2026, 1, 1)}, "The first day is after the last"),
+        ({"end": None}, "Give a day in until"),
+        ({"as_of": date(2020, 1, 1)}, "No cohort begins between 2025-04-01 and 2025-06-30"),
+        ({"start": date(2023, 7, 2), "end": date(2023, 7, 3)}, "No cohort begins between 2023-07-02 and 2023-07-03"),
     ],
 )
-def test_impossible_view_says_so_in_words(settings: dict[str, object], words: str) -> None:
-    shown = explorer()
+def test_impossible_view_says_so_in_words(notebook: dict[str, Any], settings: dict[str, Any], words: str) -> None:
+    shown = made(notebook, "retention", end="2025-06-30")
     for name, value in settings.items():
         shown.controls[name].value = value
     assert words in repr(shown)
@@ -116,9 +103,48 @@ def test_impossible_view_says_so_in_words(settings: dict[str, object], words: st
     assert "image/png" not in shown._repr_mimebundle_()
 
 
-def test_unknown_clients_are_left_out() -> None:
-    known = pl.DataFrame(
-        {"id": list("abcd"), "created_at": [datetime(2020 if c == "a" else 2025, 1, 1, tzinfo=UTC) for c in "abcd"]}
+def test_it_says_how_many_clients_remain(notebook: dict[str, Any]) -> None:
+    shown = made(notebook, "retention")
+    everybody = int(shown.rows.unique("cohort")["clients"].sum())
+    assert repr(shown).startswith(f"{everybody} of ")
+    chosen(shown, {})
+    some = int(shown.rows.unique("cohort")["clients"].sum())
+    assert 0 < some < everybody
+    assert repr(shown).startswith(f"{some} of ")
+
+
+def test_controls_start_from_the_parameters_and_offer_what_occurs(notebook: dict[str, Any]) -> None:
+    known = notebook["providers"]["id"].to_list()
+    shown = made(notebook, "retention", every="quarter", months=6, provider_ids=[known[0], "999999"])
+    assert {name: shown.settings[name] for name in ("every", "months", "provider_ids")} == {
+        "every": "quarter", "months": 6, "provider_ids": [known[0]],
+    }  # fmt: skip
+    assert {*shown.controls["provider_ids"].names} <= {*known}
+    assert {*shown.controls["roles"].names} <= {"intake", "follow-up", "group"}
+
+
+def test_numbers_speak_for_no_later_day_than_the_notebooks(notebook: dict[str, Any]) -> None:
+    shown = made(notebook, "retention")
+    shown.controls["as_of"].value = date(2026, 7, 31)
+    assert shown.settings["as_of"] == "2026-06-30"
+
+
+def test_every_setting_of_a_view_is_a_parameter(notebook: dict[str, Any]) -> None:
+    settings = made(notebook, "retention").settings
+    assert parameters.checked("retention", settings) == settings
+    assert {*parameters.described("retention")} - {*settings} == {"history_from", "history_until", "view"}
+
+
+def test_clients_are_chosen_by_their_first_visit_and_keep_all_of_them(notebook: dict[str, Any]) -> None:
+    visits = notebook["visits"]
+    [provider, *_] = notebook["providers"]["id"]
+    kept = explore.began(visits, as_of="2026-06-30", provider_ids=[provider])
+    first = (
+        visits.filter(pl.col("status") == "occurred", pl.col("role").is_in(["intake", "follow-up", "group"]))
+        .filter(pl.col("date") <= date(2026, 6, 30))
+        .group_by("client_id")
+        .agg(pl.col("provider_id").first())
     )
-    shown = explorer(history_from="2025-01-01", clients=known)
-    assert clients(shown) == [(JANUARY, 1), (FEBRUARY, 1), (MAY, 1)]
+    theirs = first.filter(pl.col("provider_id") == provider)["client_id"]
+    assert {*kept["client_id"]} == {*theirs}
+    assert kept.equals(visits.filter(pl.col("client_id").is_in(theirs.implode())))

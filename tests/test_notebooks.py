@@ -53,7 +53,10 @@ def test_every_picture_has_a_text_that_can_be_compared(path: Path) -> None:
 @each
 def test_parameters_are_literals_each_with_a_comment(path: Path) -> None:
     (cell,) = (cell for cell in code(path) if "parameters" in cell.metadata.get("tags", []))
-    assert all(isinstance(line, ast.Assign) and ast.literal_eval(line.value) for line in ast.parse(cell.source).body)
+    assert all(
+        isinstance(line, ast.Assign) and ast.literal_eval(line.value) is not None
+        for line in ast.parse(cell.source).body
+    )
     assert all("  # " in line for line in cell.source.splitlines())
 
 
@@ -63,7 +66,7 @@ def test_cells_hold_no_logic(path: Path) -> None:
     logic = (ast.For, ast.While, ast.FunctionDef, ast.If, ast.Try, ast.ListComp, ast.Lambda)
     for cell in code(path):
         assert not [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, logic)]
-        assert len(cell.source.splitlines()) <= 13
+        assert len(cell.source.splitlines()) <= 13 or "parameters" in cell.metadata.get("tags", [])
 
 
 def test_one_changed_number_in_a_kept_output_is_found(tmp_path: Path) -> None:
@@ -72,8 +75,8 @@ def test_one_changed_number_in_a_kept_output_is_found(tmp_path: Path) -> None:
     changed = [cell for cell in notebook.cells if cell.id in ("cohorts-chart", "cohorts-table", "explore")]
     for cell in changed:
         data = cell.outputs[0].data
-        assert "Jan 2025" in data["text/plain"]
-        data["text/plain"] = data["text/plain"].replace("Jan 2025", "Jan 1925", 1)
+        assert "Apr 2025" in data["text/plain"]
+        data["text/plain"] = data["text/plain"].replace("Apr 2025", "Apr 1925", 1)
     nbformat.write(notebook, tmp_path / "retention.ipynb")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HEALTHIE_")}
     compared = subprocess.run(
