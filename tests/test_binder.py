@@ -58,7 +58,7 @@ def test_it_opens_on_the_retention_notebook_and_runs_it(image: tuple[Installed, 
     installed.run("papermill", "--cwd", repository / "notebooks", repository / "notebooks" / "retention.ipynb", out)
     shown = str([cell.get("outputs") for cell in nbformat.read(out, as_version=4).cells])
     assert "synthetic data" in shown
-    assert "Jan 2025" in shown
+    assert "Apr 2025" in shown
 
 
 def test_lab_opens_copies_of_the_notebooks_in_an_empty_folder(image: tuple[Installed, Path]) -> None:

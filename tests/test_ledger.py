@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import keyring.backends.fail
 import polars as pl
 import pytest
 
@@ -104,7 +105,7 @@ def test_without_a_key_rows_are_kept_in_memory_and_one_warning_says_so(
     tmp_path: pathlib.Path, practice_at: Callable[..., Practice], served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("healthie_nb.settings.Settings.is_synthetic", property(lambda _self: False))
-    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
+    monkeypatch.setattr("keyring.core._keyring_backend", keyring.backends.fail.Keyring())
     with pytest.warns(UserWarning, match="set HEALTHIE_CACHE_KEY to 64 hex digits|stops serving") as shown:
         practice = practice_at(served)
     assert sum("HEALTHIE_CACHE_KEY" in str(one.message) for one in shown) == 1
