@@ -91,6 +91,7 @@ def _inked(value: object) -> object:
 
 
 def _aligned(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    rows = [row for row in rows if row.get("text") != ""]  # a row that stands for none, and is not to be seen
     cells = [[_said(value) for value in row.values()] for row in rows]
     names = [list(row) for row in rows][:1]
     widths = [max(map(len, column)) for column in zip(*names, *cells, strict=True)]

@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from healthie_nb.stats import FEW as LEAST
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from healthie_nb.newcomers import Every
 
 SYNTHETIC: Final = "Demo practice: synthetic data"
-FEW: Final = "* under 30"
+FEW: Final = f"* under {LEAST}"
+ALL: Final = "all"  # the series of what is not split
 OPEN: Final = "Hatched or hollow: not over yet, and still changing"
 NOBODY: Final = "none"  # where an id is null
 
@@ -95,9 +98,9 @@ def named(column: str, names: Mapping[str, str] | None) -> pl.Expr:
     return pl.col(column).replace(dict(names or {})).fill_null(NOBODY)
 
 
-def remarks(table: pl.DataFrame, *, synthetic: bool, n: str = "n", open_: str = OPEN) -> tuple[str, ...]:
+def remarks(table: pl.DataFrame, *, synthetic: bool, n: str | None = None, open_: str = OPEN) -> tuple[str, ...]:
     """Remarks due under a title: synthetic data, what is open, and what stands on few; `n` is what "few" counts."""
-    is_few = "few" in table.columns and (table["few"] & (table[n] > 0)).any()
+    is_few = n is not None and (table["few"] & (table[n] > 0)).any()
     is_open = "is_open" in table.columns and bool(table["is_open"].any())
-    said = {SYNTHETIC: synthetic, open_: is_open, f"{FEW} {n}": is_few}
+    said = {SYNTHETIC: synthetic, open_: is_open, f"{FEW} {(n or '').replace('_', ' ')}": is_few}
     return tuple(remark for remark, is_due in said.items() if is_due)

@@ -1,14 +1,149 @@
+"""What every chart has to keep to, and what some of them say."""
+
 from __future__ import annotations
 
+import inspect
 import json
+import math
+import re
 from datetime import date
+from itertools import combinations
 
+import altair as alt
 import polars as pl
 import pytest
 import vl_convert
+from gallery import CHARTS, Shown
 
-from healthie_nb import charts, retention
+from healthie_nb import charts, display, retention
+from healthie_nb.charts import marks
 from healthie_nb.visits import MetricError, example
+
+JUPYTERS = max(version for version in vl_convert.get_vegalite_versions() if version.startswith("5"))
+each = pytest.mark.parametrize("shown", CHARTS, ids=lambda shown: shown.name)
+
+
+def rows_of(spec: dict[str, object]) -> list[dict[str, object]]:
+    return [row for rows in spec["datasets"].values() for row in rows]  # type: ignore[attr-defined]
+
+
+@each
+@pytest.mark.parametrize("version", [JUPYTERS, None])
+def test_chart_is_drawn_without_a_warning(shown: Shown, version: str | None, capfd: pytest.CaptureFixture[str]) -> None:
+    spec = display.finished(shown.chart().to_dict())
+    del spec["$schema"]
+    svg = vl_convert.vegalite_to_svg(spec, vl_version=version, show_warnings=True, allowed_base_urls=[])
+    assert svg.startswith("<svg")
+    assert capfd.readouterr().err == ""
+
+
+@each
+def test_chart_says_that_its_data_is_synthetic_and_can_be_heard(shown: Shown) -> None:
+    spec = shown.chart().to_dict()
+    assert spec["title"]["subtitle"][0] == "Demo practice: synthetic data"
+    assert "synthetic" not in json.dumps(shown.chart(synthetic=False).to_dict())
+    assert re.fullmatch(r"[A-Z].{30,}\.", spec["description"])
+
+
+@each
+def test_no_client_is_in_a_chart_or_its_table(shown: Shown) -> None:
+    assert "client-0" not in json.dumps(shown.chart().to_dict())
+    assert "client-0" not in repr(shown.table()) + shown.table()._repr_html_()
+
+
+@each
+def test_every_mark_that_says_something_says_of_how_many(shown: Shown) -> None:
+    spec = json.dumps(shown.chart().to_dict())
+    tooltips = re.findall(r'"tooltip": \[.*?\]', spec)
+    told = [tooltip for tooltip in tooltips if '"title": "Line"' not in tooltip and '"title": "Note"' not in tooltip]
+    assert told
+    assert all(f'"field": "{shown.n}"' in tooltip for tooltip in told)
+
+
+@each
+def test_rows_put_into_a_kept_specification_show_another_view(shown: Shown) -> None:
+    fewer = shown.rows.head(2)
+    assert shown.chart().to_dict() | shown.parts(fewer) == shown.chart(fewer).to_dict()
+
+
+@each
+def test_chart_and_table_without_rows_are_drawn(shown: Shown) -> None:
+    spec = display.finished(shown.chart(shown.rows.clear()).to_dict())
+    assert vl_convert.vegalite_to_svg(spec, allowed_base_urls=[]).startswith("<svg")
+    assert shown.table(shown.rows.clear()).rows.is_empty()
+
+
+@each
+def test_table_says_what_its_chart_says(shown: Shown) -> None:
+    """Every share that the chart shows is in its twin, and the title and the mark of the demo too."""
+    table, spec = shown.table(), shown.chart().to_dict()
+    assert table.title == spec["title"]["text"]
+    assert table.notes[0] == "Demo practice: synthetic data"
+    said = {str(row["text"]) for row in rows_of(spec) if re.fullmatch(r"\d+%\*?", str(row.get("text")))}
+    written = set(re.findall(r"\d+%\*?", repr(table)))
+    assert said <= written or shown.name == "survival"  # a curve has more days than its table
+
+
+def test_every_chart_has_parts_and_a_table() -> None:
+    names = [name for name in charts.__all__ if not name.endswith("_parts")]
+    assert sorted([*names, *(f"{name}_parts" for name in names)]) == sorted(charts.__all__)
+    assert sorted(names) == sorted(shown.name for shown in CHARTS)
+
+
+@each
+def test_chart_has_the_keywords_of_its_parts(shown: Shown) -> None:
+    made, of = getattr(charts, shown.name), getattr(charts, f"{shown.name}_parts")
+    assert list(inspect.signature(made).parameters) == list(inspect.signature(of).parameters)
+    assert "synthetic" in made.__doc__
+
+
+def luminance(colour: str) -> float:
+    """WCAG 2's."""
+    red, green, blue = linear(colour)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("colour", marks.PALETTE)
+def test_colours_stand_out_on_white_and_on_dark_paper(colour: str) -> None:
+    """WCAG 2.1, 1.4.11: graphics have 3:1."""
+    on_white = (luminance("#ffffff") + 0.05) / (luminance(colour) + 0.05)
+    on_dark = (luminance(colour) + 0.05) / (luminance("#111111") + 0.05)
+    assert min(on_white, on_dark) >= 3
+
+
+# Machado, Oliveira and Fernandes (2009), severity 1.0.
+VISION = {
+    "usual": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+    "protan": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deutan": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "tritan": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
+XYZ = [[0.4338, 0.3763, 0.1899], [0.2126, 0.7152, 0.0722], [0.0177, 0.1095, 0.8728]]  # of sRGB, over D65's white
+
+
+def linear(colour: str) -> list[float]:
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    return [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+
+
+def times(matrix: list[list[float]], vector: list[float]) -> list[float]:
+    return [sum(m * v for m, v in zip(row, vector, strict=True)) for row in matrix]
+
+
+def lab(light: list[float]) -> tuple[float, float, float]:
+    """CIE L*a*b* of linear light."""
+    x, y, z = (t ** (1 / 3) if t > 0.008856 else 7.787 * t + 16 / 116 for t in times(XYZ, [max(c, 0) for c in light]))
+    return 116 * y - 16, 500 * (x - y), 200 * (y - z)
+
+
+@pytest.mark.parametrize("vision", VISION)
+def test_colours_are_apart_for_every_kind_of_vision(vision: str) -> None:
+    """Two colours 2 apart are told apart side by side; 20 is ten times that."""
+    seen = [lab(times(VISION[vision], linear(colour))) for colour in marks.PALETTE]
+    assert min(math.dist(one, other) for one, other in combinations(seen, 2)) > 20
+
+
+# -- the heat map of cohorts -----------------------------------------------------------------------------------------
 
 # Two of January, one of whom came back in the second month; two of May, one of whom has had a month by 2 June.
 SEEN = example({"a": ["2026-01-05", "2026-02-20"], "b": ["2026-01-20"], "c": ["2026-05-20"], "d": ["2026-05-01"]})
@@ -26,14 +161,13 @@ def cells() -> pl.DataFrame:
     return pl.DataFrame(spec()["datasets"]["cells"])  # type: ignore[index]
 
 
-def test_chart_holds_the_rows_of_the_metric_and_no_client() -> None:
+def test_chart_holds_the_rows_of_the_metric() -> None:
     assert cells().select("cohort", "label", "clients", "eligible", "returned").rows() == [
         ("Jan 2026", "month 1", 2, 2, 0),
         ("Jan 2026", "month 2", 2, 2, 1),
         ("May 2026", "month 1", 2, 1, 0),
         ("May 2026", "month 2", 2, 0, 0),
     ]
-    assert "client_id" not in json.dumps(spec())
 
 
 def test_open_and_few_cells_are_marked() -> None:
@@ -45,22 +179,11 @@ def test_every_row_names_its_cohort_and_size() -> None:
     assert "Jan 2026  ·  n 2" in vl_convert.vegalite_to_svg(spec())
 
 
-@pytest.mark.parametrize(("synthetic", "times"), [(True, 1), (False, 0)])
-def test_synthetic_data_is_labelled_and_nothing_else_is(synthetic: bool, times: int) -> None:  # noqa: FBT001
-    assert json.dumps(spec(synthetic=synthetic)).count("Demo practice: synthetic data") == times
-
-
-def test_chart_can_be_heard() -> None:
+def test_heat_map_can_be_heard() -> None:
     assert spec()["description"] == (
         "Heat map of 2 cohorts, Jan 2026 to May 2026, 4 new clients in all, by time since the first visit, month 1 to "
         "month 2. The share that returned lies between 0% and 50%."
     )
-
-
-def test_chart_without_cohorts_is_drawn() -> None:
-    empty = charts.cohorts(rows().clear(), every="month", synthetic=False).to_dict()
-    assert vl_convert.vegalite_to_svg(empty).startswith("<svg")
-    assert empty["description"] == "Heat map without cohorts."
 
 
 def test_split_cohorts_are_refused() -> None:
@@ -74,8 +197,38 @@ def test_split_cohorts_are_refused() -> None:
         )
 
 
-def test_rows_put_into_a_kept_specification_show_another_view() -> None:
-    january = rows().filter(pl.col("cohort") == date(2026, 1, 1))
-    kept = spec() | charts.cohorts_parts(january, every="month", synthetic=True)
-    fresh = charts.cohorts(january, every="month", synthetic=True).to_dict()
-    assert kept == fresh
+# -- what is drawn beside the rows -----------------------------------------------------------------------------------
+
+PERIODS = pl.DataFrame({"at": ["2026-01-01T00:00:00"], "until": ["2026-07-01T00:00:00"]})
+
+
+def test_target_holds_until_the_next_one_and_within_the_rows_only() -> None:
+    since = [None, date(2026, 3, 1), date(2027, 1, 1), None]
+    shares = {"metric": ["no-show"] * 3 + ["lost"], "target": [0.2, 0.15, 0.1, 0.3], "since": since}
+    targets = pl.DataFrame(shares)
+    held = marks.marked(PERIODS, "no-show", targets, None, share=True)["targets"]
+    assert held.rows() == [
+        ("2026-01-01T00:00:00", "2026-03-01T00:00:00", 0.2, "target 20%"),
+        ("2026-03-01T00:00:00", "2026-07-01T00:00:00", 0.15, "target 15%"),
+    ]
+
+
+def test_annotation_of_another_time_is_not_drawn() -> None:
+    days = pl.DataFrame({"date": [date(2025, 12, 31), date(2026, 2, 1)], "text": ["before", "within"]})
+    assert marks.marked(PERIODS, "no-show", None, days, share=True)["annotations"]["text"].to_list() == ["within"]
+
+
+def test_no_more_series_than_colours() -> None:
+    many = pl.DataFrame({"series": list("abcdefgh"), "n": range(8, 0, -1)})
+    kept = many.select(marks.top(many, "series", "n"))["series"]
+    assert kept.to_list() == [*"abcde", *["all others"] * 3]
+
+
+def test_days_are_the_readers_own() -> None:
+    """A date alone would be read as UTC: 31 December in New York."""
+    shown = pl.DataFrame({"period": [date(2026, 1, 1)], "is_open": [False]}).select(*marks.period("period", "month"))
+    assert shown.row(0, named=True)["at"] == "2026-01-01T00:00:00"
+
+
+def test_nobody_who_reads_a_chart_is_sent_elsewhere() -> None:
+    assert display.finished(alt.Chart().mark_point().to_dict())["usermeta"]["embedOptions"]["actions"] is False

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 
 import polars as pl
+from gallery import NAMES, WORKLIST
 
 from healthie_nb import retention, tables
 from healthie_nb.visits import example
@@ -80,3 +81,10 @@ def test_what_a_practice_wrote_is_text_in_html() -> None:
     odd = tables.Table("t", "<b>", ("<i>",), pl.DataFrame({"<script>": ["<img>\n<img>"]}))
     assert not re.search(r"<(b|i|script|img)>", odd._repr_html_())
     assert "&lt;script&gt;" in odd._repr_html_()
+
+
+def test_list_of_whom_to_call_names_pseudonyms_alone() -> None:
+    made = tables.worklist(WORKLIST, synthetic=True, names=NAMES, most=3)
+    assert made.rows["client"].to_list() == WORKLIST["pseudonym"].head(3).to_list()
+    assert made.notes[-1] == f"3 of {WORKLIST.height} clients, the longest overdue and not booked first"
+    assert "http" not in made._repr_html_() + repr(made)

@@ -5,6 +5,35 @@ description and data sets, so that other rows can be put into a kept specificati
 """
 
 from healthie_nb import display as _  # noqa: F401, from here on charts are drawn without a network
-from healthie_nb.charts.retention import cohorts, cohorts_parts
+from healthie_nb.charts.cohorts import cohorts, cohorts_parts
+from healthie_nb.charts.retention import (
+    definitions,
+    definitions_parts,
+    flow,
+    flow_parts,
+    funnel,
+    funnel_parts,
+    second_visit,
+    second_visit_parts,
+    states,
+    states_parts,
+    survival,
+    survival_parts,
+)
 
-__all__ = ["cohorts", "cohorts_parts"]
+__all__ = [
+    "cohorts",
+    "cohorts_parts",
+    "definitions",
+    "definitions_parts",
+    "flow",
+    "flow_parts",
+    "funnel",
+    "funnel_parts",
+    "second_visit",
+    "second_visit_parts",
+    "states",
+    "states_parts",
+    "survival",
+    "survival_parts",
+]

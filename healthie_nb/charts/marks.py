@@ -1,50 +1,47 @@
 """What charts are made of: marks that show how sure a number is, and say all of it when pointed at.
 
-Each takes rows in a fixed shape, so that every chart of its kind looks and speaks alike. A rate's rows have: rate, low,
-high Float64; hits, n Int64, of which it is; few, is_open Boolean; text, interval, state String, made by `rated`.
+Each kind takes rows in one shape, named in its docstring, so that charts of a kind look and speak alike. Data sets
+have fixed names: `rows`, `targets`, `annotations`. Colours are apart for every kind of colour vision, and at least 3:1
+against white paper and Jupyter's dark one; where lines meet, shapes tell them apart as well.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+import inspect
+from typing import TYPE_CHECKING, Any, Final, ParamSpec
 
 import altair as alt
 import polars as pl
 
-from healthie_nb import wording
+from healthie_nb import display, wording
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
+P = ParamSpec("P")
 WIDTH: Final = 600
-HEIGHT: Final = 240
-STEP: Final = 26  # of a category's bar or dot
-# Apart for every kind of colour vision, and at least 3:1 against white paper and Jupyter's dark one.
-PALETTE: Final = ("#0077bb", "#d9730d", "#009988", "#ee3377", "#8c6bb1", "#8a8a8a")
+HEIGHT: Final = 220
+STEP: Final = 26  # height of a category
+PALETTE: Final = ("#066fbb", "#df760d", "#948a6b", "#9a12fd", "#c01d1d", "#cb79a9")
 MAIN: Final = PALETTE[0]
-GREY: Final = PALETTE[-1]
-SERIES: Final = alt.Scale(range=list(PALETTE))
-# Vega-Lite has no patterns; a gradient of hard stops is one.
+GREY: Final = "#8a8a8a"
+OTHERS: Final = "all others"
+GRID: Final = "#8883"
+PERCENT: Final = alt.Axis(format=".0%", gridColor=GRID, tickCount=5)
+COUNT: Final = alt.Axis(format=",d", gridColor=GRID, tickCount=5, tickMinStep=1)
+# Vega-Lite has no patterns; a gradient with hard stops is one.
 HATCH: Final[dict[str, Any]] = {
-    "gradient": "linear",
-    "x1": 0,
-    "y1": 0,
-    "x2": 1,
-    "y2": 1,
-    "stops": [{"offset": (i + side) / 8, "color": "#8888" if i % 2 else "#8880"} for i in range(8) for side in (0, 1)],
-}
-TIMES: Final = (  # 5 Jan, Feb, 2026: as much of a date as is new
+    "gradient": "linear", "x1": 0, "y1": 0, "x2": 1, "y2": 1,
+    "stops": [{"offset": (i + end) / 24, "color": "#fff8" if i % 2 else "#fff0"} for i in range(24) for end in (0, 1)],
+}  # fmt: skip
+# As much of a date as is new: 5 Jan, Feb, 2026.
+TIMES: Final = (
     "date(datum.value) > 1 ? timeFormat(datum.value, '%-d %b') : "
     "month(datum.value) ? timeFormat(datum.value, '%b') : timeFormat(datum.value, '%Y')"
 )
-RATED: Final = {
-    "n:Q": "n",
-    "hits:Q": "of these",
-    "text:N": "Rate",
-    "interval:N": "95 % interval",
-    "state:N": "State",
-}
-Rows = list[dict[str, Any]]
+SEVERAL: Final = "length(domain('color')) > 1"
+SAID: Final = alt.condition("datum.text", alt.value(1), alt.value(0))
+RATED: Final = {"text:N": "Rate", "interval:N": "95 % interval", "hits:Q": "of these", "n:Q": "n", "state:N": "State"}
 
 
 def parts(title: str, notes: Iterable[str], description: str, **datasets: pl.DataFrame) -> dict[str, Any]:
@@ -56,27 +53,268 @@ def parts(title: str, notes: Iterable[str], description: str, **datasets: pl.Dat
     }
 
 
-def moment(column: str) -> pl.Expr:
-    """Date as midnight on the reader's clock: a date alone is read as UTC, which is the day before in America."""
-    return pl.col(column).dt.to_string("%Y-%m-%dT00:00:00")
+def drawn(base: Callable[[], alt.LayerChart], of: Callable[P, dict[str, Any]]) -> Callable[P, alt.LayerChart]:
+    """Chart of the same name and arguments as the parts that follow from its rows."""
+
+    def chart(*args: P.args, **options: P.kwargs) -> alt.LayerChart:
+        return base().properties(**of(*args, **options))
+
+    chart.__name__ = chart.__qualname__ = of.__name__.removesuffix("_parts")
+    chart.__doc__, chart.__module__ = of.__doc__, of.__module__
+    chart.__signature__ = inspect.signature(of).replace(return_annotation="alt.LayerChart")  # type: ignore[attr-defined]
+    return chart
 
 
 def rated(hits: str, of: str, *, rate: str = "rate", low: str = "low", high: str = "high") -> list[pl.Expr]:
-    """Columns of a rate as the marks below take them."""
+    """Columns of a rate as the marks below take them: rate, low, high, hits, n, text, interval, state, few, is_open."""
     return [
-        pl.col(of).alias("n"),
-        pl.col(hits).alias("hits"),
         *(pl.col(given).round(4).alias(name) for name, given in (("rate", rate), ("low", low), ("high", high))),
+        pl.col(hits).alias("hits"),
+        pl.col(of).alias("n"),
         wording.share(rate).alias("text"),
         wording.interval(low, high),
+        pl.col("few"),
     ]
 
 
-def state(is_open: str = "is_open") -> pl.Expr:
-    """Words of a period's state."""
-    return pl.when(is_open).then(pl.lit("not over yet")).otherwise(pl.lit("closed")).alias("state")
+def period(column: str, every: str, *, is_open: str | pl.Expr = "is_open") -> list[pl.Expr]:
+    """Columns of a calendar period: at, until, period, is_open, state.
+
+    Days are midnight on the reader's clock: a date alone is read as UTC, which is the day before in America.
+    """
+    open_ = pl.col(is_open) if isinstance(is_open, str) else is_open
+    first, after = pl.col(column), pl.col(column).dt.offset_by({"week": "1w", "month": "1mo", "quarter": "1q"}[every])
+    return [
+        moment(first).alias("at"),
+        moment(after).alias("until"),
+        wording.period(column, every).alias("period"),
+        open_.alias("is_open"),
+        pl.when(open_).then(pl.lit("not over yet")).otherwise(pl.lit("closed")).alias("state"),
+    ]
 
 
-def tooltip(fields: Mapping[str, str]) -> list[alt.Tooltip]:
+def moment(day: pl.Expr) -> pl.Expr:
+    """Midnight of a date on the reader's clock."""
+    return day.dt.to_string("%Y-%m-%dT00:00:00")
+
+
+def told(fields: Mapping[str, str]) -> list[alt.Tooltip]:
     """List what a mark says when it is pointed at."""
     return [alt.Tooltip(field, title=title) for field, title in fields.items()]
+
+
+def colour() -> alt.Color:
+    """Colour by series, in the order in which they come; a single one needs no key."""
+    key = alt.Legend(
+        title=None,
+        orient="top",
+        labelLimit=220,
+        labelExpr=f"{SEVERAL} ? datum.label : ''",
+        symbolType="square",
+        symbolOpacity=alt.ExprRef(f"{SEVERAL} ? 1 : 0"),
+    )
+    return alt.Color("series:N", sort=None, scale=alt.Scale(range=list(PALETTE)), legend=key)
+
+
+def time() -> alt.X:
+    """Calendar to the right."""
+    axis = alt.Axis(labelExpr=TIMES, grid=False, ticks=True, tickColor=GREY, labelOverlap="greedy", tickCount=10)
+    return alt.X("at:T", title=None, axis=axis)
+
+
+def category(*, limit: int = 260) -> alt.Y:
+    """One line per category, from above in the order in which they come."""
+    return alt.Y("row:N", sort=None, title=None, axis=alt.Axis(labelLimit=limit, grid=False))
+
+
+def trend(title: str) -> alt.LayerChart:
+    """Rates over time, a line per series with its interval; hollow while a period is open.
+
+    Rows: `period`, `rated` and series. Targets and annotations: as `marked` makes them.
+    """
+    y = alt.Y("rate:Q", title=title, axis=PERCENT, scale=alt.Scale(zero=True))
+    fields = {"period:N": "Period", "series:N": "Of", **RATED}
+    base = alt.Chart(alt.NamedData("rows")).encode(x=time(), y=y, tooltip=told(fields))
+    band = base.mark_area(opacity=0.15).encode(y=alt.Y("low:Q"), y2="high:Q", color=colour())
+    line = base.mark_line(strokeWidth=2).encode(color=colour())
+    by_series: dict[str, Any] = {"sort": None, "scale": alt.Scale(range=list(PALETTE)), "legend": None}
+    points = base.mark_point(size=50, strokeWidth=1.5).encode(
+        stroke=alt.Stroke("series:N", **by_series),
+        fill=alt.Fill("series:N", **by_series),
+        shape=alt.Shape("series:N", sort=None, legend=None),
+        fillOpacity=alt.condition("datum.is_open", alt.value(0), alt.value(1)),
+        opacity=alt.condition("datum.few", alt.value(0.5), alt.value(1)),
+    )
+    return over(band, line, points, *marks("target:Q"))
+
+
+def columns(title: str, fields: Mapping[str, str], *, compared: str) -> alt.LayerChart:
+    """Stack counts over time in columns, hatched while a period is open, with a line at what they are compared to.
+
+    Rows: `stacked` of `period`, series, count and the `fields` told. Totals: `period`, total, compared Float64 and its
+    text.
+    """
+    totals = alt.Chart(alt.NamedData("totals")).encode(
+        x=time(),
+        x2="until:T",
+        tooltip=told({"period:N": "Period", "total:Q": "n", "compared_text:N": compared, "state:N": "State"}),
+    )
+    open_ = hatched(totals.encode(y="total:Q", y2=alt.datum(0)))
+    line = totals.mark_rule(strokeWidth=2, color=display.INK).encode(y="compared:Q")
+    bars = stack(title, {"period:N": "Period", "series:N": "Of", **fields, "state:N": "State"})
+    return over(bars, open_, line, *marks("target:Q"))
+
+
+def stack(title: str, fields: Mapping[str, str]) -> alt.Chart:
+    """Columns over time: rows as `stacked` makes them, with `period` and series."""
+    rows = alt.Chart(alt.NamedData("rows")).encode(x=time(), x2="until:T", color=colour(), tooltip=told(fields))
+    y = alt.Y("foot:Q", title=title, axis=COUNT)
+    made: alt.Chart = rows.mark_rect(stroke="white", strokeWidth=0.5).encode(y=y, y2="top:Q")
+    return made
+
+
+def hatched(columns: alt.Chart) -> alt.Chart:
+    """Hatch the columns that are open; over the others nothing is to be seen."""
+    is_open = alt.condition("datum.is_open", alt.value(1), alt.value(0))
+    made: alt.Chart = columns.mark_rect(fill=HATCH).encode(opacity=is_open)
+    return made
+
+
+def stacked(rows: pl.DataFrame, count: str = "count", *, over: str = "at") -> pl.DataFrame:
+    """Put the rows of each period on top of each other, in their order: columns foot and top."""
+    top = pl.col(count).cum_sum().over(over)
+    return rows.with_columns(foot=top - pl.col(count), top=top)
+
+
+def dots(title: str, *, by_series: bool = False) -> alt.LayerChart:
+    """Rates of categories as dots on their intervals; pale where they stand on few.
+
+    Rows: row, series and `rated`. Targets: target Float64 and text.
+    """
+    x = alt.X("rate:Q", title=title, axis=PERCENT, scale=alt.Scale(zero=True))
+    base = alt.Chart(alt.NamedData("rows")).encode(
+        x=x,
+        y=category(),
+        color=colour(),
+        opacity=alt.condition("datum.few", alt.value(0.5), alt.value(1)),
+        tooltip=told({"row:N": "Of", "series:N": "By", **RATED}),
+    )
+    if by_series:
+        base = base.encode(yOffset=alt.YOffset("series:N", sort=None))
+    intervals = base.mark_rule(strokeWidth=3, opacity=0.5).encode(x=alt.X("low:Q"), x2="high:Q")
+    target = alt.Chart(alt.NamedData("targets")).encode(x="target:Q", tooltip=told({"text:N": "Line"}))
+    line = target.mark_rule(strokeDash=[5, 3], color=GREY, strokeWidth=1.5).encode(opacity=SAID)
+    name = target.mark_text(align="left", dx=4, dy=-6, baseline="bottom").encode(y=alt.value(0), text="text:N")
+    step = STEP * 1.3 if by_series else STEP
+    return beside(intervals, base.mark_point(filled=True, size=70), line, name, step=step)
+
+
+def bars(title: str, fields: Mapping[str, str]) -> alt.LayerChart:
+    """Stack counts of categories in bars, made up of series.
+
+    Rows: row, series, rank, count and the `fields` told. Ends: row, total, text: written at the end of each bar.
+    """
+    rows = alt.Chart(alt.NamedData("rows")).mark_bar(stroke="white", strokeWidth=0.5)
+    stacked = rows.encode(
+        x=alt.X("count:Q", title=title, stack="zero", axis=COUNT),
+        y=category(),
+        color=colour(),
+        order=alt.Order("rank:Q"),
+        tooltip=told({"row:N": "Of", "series:N": "These", **fields}),
+    )
+    ends = alt.Chart(alt.NamedData("ends")).mark_text(align="left", dx=5)
+    return beside(stacked, ends.encode(x="total:Q", y=category(), text="text:N"))
+
+
+def curves(title: str, days: str, fields: Mapping[str, str]) -> alt.LayerChart:
+    """Shares that go down day by day, in steps, with their intervals.
+
+    Rows: day, series, rate, low, high and the `fields` told.
+    """
+    x = alt.X("day:Q", title=days, axis=alt.Axis(grid=False, ticks=True, tickColor=GREY, tickCount=10))
+    base = alt.Chart(alt.NamedData("rows")).encode(
+        x=x,
+        y=alt.Y("rate:Q", title=title, axis=PERCENT, scale=alt.Scale(domain=[0, 1])),
+        color=colour(),
+        tooltip=told({"day:Q": "Day", "series:N": "Of", **fields}),
+    )
+    band = base.mark_area(opacity=0.15, interpolate="step-after").encode(y=alt.Y("low:Q"), y2="high:Q")
+    dash = alt.StrokeDash("series:N", sort=None, legend=None)
+    line = base.mark_line(interpolate="step-after", strokeWidth=2).encode(strokeDash=dash)
+    return over(band, line, base.mark_point(size=60, opacity=0))
+
+
+def marks(target: str) -> list[alt.Chart]:
+    """Targets as dashed lines over the days they hold for, annotations as dotted ones on their day; both named."""
+    held = alt.Chart(alt.NamedData("targets")).encode(x=alt.X("at:T"), y=target, tooltip=told({"text:N": "Line"}))
+    line = held.mark_rule(strokeDash=[5, 3], color=GREY, strokeWidth=1.5).encode(x2="until:T", opacity=SAID)
+    day = alt.Chart(alt.NamedData("annotations")).encode(x=alt.X("at:T"), tooltip=told({"text:N": "Note"}))
+    said = day.mark_text(align="left", baseline="top", dx=4, limit=160).encode(y=alt.value(0), text="text:N")
+    dotted = day.mark_rule(strokeDash=[2, 2], color=GREY).encode(opacity=SAID)
+    return [line, held.mark_text(align="left", dx=3, dy=-7).encode(text="text:N"), dotted, said]
+
+
+def over(*layers: alt.Chart) -> alt.LayerChart:
+    """One chart over time of several layers."""
+    return alt.LayerChart(layer=layers).properties(width=WIDTH, height=HEIGHT)
+
+
+def beside(*layers: alt.Chart, step: float = STEP) -> alt.LayerChart:
+    """One chart of categories below each other, with room for their names."""
+    return alt.LayerChart(layer=layers).properties(width=WIDTH - 160, height=alt.Step(step))
+
+
+def marked(
+    rows: pl.DataFrame, metric: str, targets: pl.DataFrame | None, annotations: pl.DataFrame | None, *, share: bool
+) -> dict[str, pl.DataFrame]:
+    """Targets of a metric and annotations as far as they fall within the rows, which have at and until.
+
+    Targets and annotations are as roles.read gives them; a target holds from its day until the next one.
+    """
+    first, last = rows.select(first=pl.col("at").min(), last=pl.col("until").max()).row(0)
+    held = pl.DataFrame({"at": [first], "until": [first], "target": [0.0], "text": [""]})
+    noted = held.select("at", "text")
+    if targets is not None and first is not None:
+        said = wording.share("target", few=False) if share else wording.number("target")
+        found = (
+            targets.filter(pl.col("metric") == metric, pl.col("target").is_not_null())
+            .with_columns(at=moment(pl.col("since")).fill_null(first))
+            .sort("at")
+            .with_columns(until=pl.col("at").shift(-1).fill_null(last))
+            .with_columns(pl.max_horizontal("at", pl.lit(first)), pl.min_horizontal("until", pl.lit(last)))
+            .filter(pl.col("at") < pl.col("until"))
+            .select("at", "until", "target", text=pl.format("target {}", said))
+        )
+        held = found if found.height else held
+    if annotations is not None and first is not None:
+        days = annotations.select(at=moment(pl.col("date")), text="text")
+        found = days.filter(pl.col("at").is_between(pl.lit(first), pl.lit(last)))
+        noted = found if found.height else noted
+    return {"targets": held, "annotations": noted}
+
+
+def top(table: pl.DataFrame, column: str, by: str, *, most: int = len(PALETTE) - 1) -> pl.Expr:
+    """Keep the values of a column that weigh most, and call the rest all others: more colours nobody tells apart."""
+    heavy = table.group_by(column).agg(pl.col(by).sum()).sort(by, column, descending=[True, False])
+    if heavy.height <= len(PALETTE):
+        return pl.col(column)
+    kept = heavy[column].head(most)
+    return pl.when(pl.col(column).is_in(kept.implode())).then(pl.col(column)).otherwise(pl.lit(OTHERS))
+
+
+# A row that is not to be seen where there is none, for Vega warns of data without an extent.
+NO_LINES: Final = pl.DataFrame({"target": [0.0], "text": [""]})
+
+
+def trend_said(what: str, rows: pl.DataFrame) -> str:
+    """Trend in a sentence or two, for those who hear it."""
+    if rows.is_empty():
+        return f"No {what} yet."
+    closed = rows.filter(~pl.col("is_open"))
+    ends = (closed if closed.height else rows).group_by("series", maintain_order=True).last()
+    latest = (f"{text} of {n:,} ({series})" for text, n, series in ends.select("text", "n", "series").rows())
+    low, high = rows.select(low=pl.col("rate").min(), high=pl.col("rate").max()).fill_null(0.0).row(0)
+    return (
+        f"Lines of the {what} over {rows['period'].n_unique()} periods, {rows['period'][0]} to {rows['period'][-1]}: "
+        f"between {low:.0%} and {high:.0%}; last closed {', '.join(latest)}."
+    )

@@ -1,4 +1,4 @@
-"""Charts of who stays."""
+"""Charts of who stays: how long, how far, where clients stand, and what other definitions would say."""
 
 from __future__ import annotations
 
@@ -7,126 +7,236 @@ from typing import TYPE_CHECKING, Any, Final
 import altair as alt
 import polars as pl
 
-from healthie_nb import display
-from healthie_nb.charts.marks import parts, tooltip
-from healthie_nb.tables.retention import RETURNED, SETTLING, unsplit
-from healthie_nb.wording import interval, period, remarks, share
+from healthie_nb import wording
+from healthie_nb.charts import marks
+from healthie_nb.tables import retention as tables
+from healthie_nb.visits import MetricError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from healthie_nb.newcomers import Every
 
-CELL_WIDTH: Final = 56
-CELL_HEIGHT: Final = 24
-# One hue from light to dark: the same to every kind of colour vision, and in print. One scale for every view.
-RATES: Final = alt.Scale(scheme="blues", domain=[0, 1])
-DARK: Final = 0.65  # of that scale: from here on white is the more legible ink
-COUNTED: Final = "datum.index ? replace(datum.label, /^(week|month|quarter) /, '') : datum.label"  # month 1, 2, 3
-DEFINITION: Final = "another visit that occurred, on a later day within that time; clients who have had that long count"
-TOLD: Final = {
-    "cohort:N": "First visit in",
-    "clients:Q": "New clients",
-    "label:N": "Returned in",
-    "eligible:Q": "Have had that long",
-    "returned:Q": "Of these, returned",
-    "text:N": "Rate",
-    "interval:N": "95 % interval (Wilson)",
-    "state:N": "Cohort is",
-    "definition:N": "Returned means",
+POINTS: Final = 120  # of a curve: more steps than these nobody sees
+FLOWS: Final = ["kept", "returned", "new"]
+CURVE: Final = {
+    "text:N": "Share without it",
+    "interval:N": "95 % interval (log-log)",
+    "at_risk:Q": "n at risk",
+    "events:Q": "Events since the step before",
+    "censored:Q": "Censored since",
 }
+STEP: Final = {"text:N": "Of the step before", "interval:N": "95 % interval (Wilson)", "n:Q": "n, the step before"}
 
 
-def cohorts(table: pl.DataFrame, *, every: Every, synthetic: bool) -> alt.LayerChart | alt.FacetChart:
-    """Heat map of cohorts: how many of each came back, by time since their first visit; open cells are hatched.
-
-    It can be changed as any chart of Altair's: `cohorts(...).properties(title="...")`.
+def second_visit_parts(
+    table: pl.DataFrame,
+    *,
+    every: Every,
+    synthetic: bool,
+    names: Mapping[str, str] | None = None,
+    targets: pl.DataFrame | None = None,
+    annotations: pl.DataFrame | None = None,
+) -> dict[str, Any]:
+    """Trend of the share of new clients who came again within some days, with its interval.
 
     Parameters
     ----------
     table
-        Rows of `retention.cohorts`, not split.
+        Rows of `retention.cohorts` with one bracket, such as `brackets=((1, 45),)`; split or not.
     every
-        The cohorts' period, as they were made; it names the rows.
+        The cohorts' period, as they were made.
     synthetic
         `practice.is_synthetic`: whether the chart has to say that its data is made up.
+    names
+        Names of the split's ids.
+    targets, annotations
+        As `roles.read` gives them; targets of the metric "second visit".
 
     Raises
     ------
-    MetricError for a table split by provider, type, modality or source.
+    MetricError for cohorts with several brackets.
     """
-    base = (
-        alt.Chart(alt.NamedData("cells"))
-        .transform_calculate(row="datum.cohort + '  ·  n ' + datum.clients", definition=f"'{DEFINITION}'")
-        .transform_calculate(state="datum.is_open ? 'open: not all have had that long' : 'closed'")
-        .encode(
-            x=alt.X("label:O", sort=None, title=None, axis=alt.Axis(orient="top", labelAngle=0, labelExpr=COUNTED)),
-            y=alt.Y("row:O", sort=None, title=None, axis=alt.Axis(labelLimit=260)),
-            tooltip=tooltip(TOLD),
-        )
-    )
-    return alt.layer(_filled(base), _hatched(base), _written(base)).properties(
-        width=alt.Step(CELL_WIDTH),
-        height=alt.Step(CELL_HEIGHT),
-        **cohorts_parts(table, every=every, synthetic=synthetic),
-    )
-
-
-def cohorts_parts(table: pl.DataFrame, *, every: Every, synthetic: bool) -> dict[str, Any]:
-    """Parts of the heat map's specification that follow from its rows: put into a kept one, they show another view."""
-    cells = unsplit(table).select(
-        "label",
-        "clients",
-        "eligible",
-        "returned",
-        "is_open",
-        "few",
-        cohort=period("cohort", every),
-        rate=pl.col("rate").round(4),
-        text=share(),
-        interval=interval(),
-    )
-    notes = remarks(table, synthetic=synthetic, n="eligible", open_=SETTLING)
-    return parts(RETURNED, notes, _description(cells), cells=cells)
-
-
-def _description(cells: pl.DataFrame) -> str:
-    """Heat map in a sentence, for those who hear it."""
-    cohorts = cells.unique("cohort", maintain_order=True)
-    if cohorts.is_empty():
-        return "Heat map without cohorts."
-    lowest, highest = (cells.select(low=pl.col("rate").min(), high=pl.col("rate").max()).fill_null(0.0)).row(0)
-    return (
-        f"Heat map of {cohorts.height} cohorts, {cohorts['cohort'][0]} to {cohorts['cohort'][-1]}, "
-        f"{cohorts['clients'].sum():,} new clients in all, by time since the first visit, {cells['label'][0]} to "
-        f"{cells['label'][-1]}. The share that returned lies between {lowest:.0%} and {highest:.0%}."
+    if table["label"].n_unique() > 1:
+        raise MetricError("these cohorts have several stretches of time: filter the table to one label first.")
+    split = tables.split_of(table)
+    shown = table.with_columns(series=wording.named(split, names) if split else pl.lit(wording.ALL))
+    shown = shown.filter(pl.col("eligible") > 0).sort("cohort", maintain_order=True)
+    shown = shown.filter(marks.top(shown, "series", "eligible") != marks.OTHERS)
+    rows = shown.select(*marks.period("cohort", every), "series", *marks.rated("returned", "eligible"))
+    return marks.parts(
+        tables.second_visit_title(table),
+        wording.remarks(table, synthetic=synthetic, n="eligible"),
+        marks.trend_said("share of new clients who came again", rows),
+        rows=rows,
+        **marks.marked(rows, "second visit", targets, annotations, share=True),
     )
 
 
-def _filled(base: alt.Chart) -> alt.Chart:
-    """Few clients make a pale cell: chance must not draw the eye."""
-    legend = alt.Legend(title="returned", format=".0%", gradientLength=120)
-    rate = alt.Color("rate:Q", scale=RATES, legend=legend)
-    cells: alt.Chart = base.mark_rect(stroke="#8884", strokeWidth=0.5).encode(
-        color=alt.condition("isValid(datum.rate)", rate, alt.value("transparent")),
-        opacity=alt.condition("datum.few", alt.value(0.45), alt.value(1)),
+def survival_parts(
+    table: pl.DataFrame, *, synthetic: bool, event: str = "lapse", names: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Share of new clients not yet lapsed, or not yet back, by days since the first visit, with its interval.
+
+    Parameters
+    ----------
+    table
+        Rows of `retention.survival`, split or not; of a split, the curves on most clients.
+    synthetic
+        `practice.is_synthetic`.
+    event
+        As the table was made: "lapse" or "second visit".
+    names
+        Names of the split's ids.
+    """
+    named = table.with_columns(series=tables.series_of(table, names))
+    most = named.group_by("series").agg(pl.col("at_risk").max()).sort("at_risk", "series", descending=[True, False])
+    kept = most["series"].head(len(marks.PALETTE))
+    named = named.filter(pl.col("series").is_in(kept.implode()))
+    last = int(named.select(pl.col("day").max().fill_null(0)).item())
+    step = -(-last // POINTS) or 1
+    rows = tables.stepped(named, range(0, last + step, step)).select(
+        "series",
+        "day",
+        *(pl.col(old).round(4).alias(new) for old, new in (("survival", "rate"), ("low", "low"), ("high", "high"))),
+        wording.share("survival", few=False).alias("text"),
+        wording.interval(),
+        *("at_risk", "events", "censored"),
     )
-    return cells
+    ends = rows.group_by("series", maintain_order=True).last()
+    said = (f"{rate:.0%} of {series} at day {day}" for series, rate, day in ends.select("series", "rate", "day").rows())
+    title = tables.survival_title(event)
+    remarks = wording.remarks(table, synthetic=synthetic)
+    return marks.parts(title, remarks, f"Curves. {title}: {', '.join(said)}.", rows=rows)
 
 
-def _hatched(base: alt.Chart) -> alt.Chart:
-    """Four strokes from edge to edge; Vega-Lite has no patterns."""
-    half = CELL_WIDTH / CELL_HEIGHT  # in half heights, as the path below
-    strokes = "".join(f"M{x:.2f},1L{x + 2:.2f},-1" for x in (-half, -half / 2 - 0.5, half / 2 - 1.5, half - 2))
-    cells: alt.Chart = base.transform_filter("datum.is_open").mark_point(
-        shape=strokes, size=CELL_HEIGHT**2, stroke="#888", strokeWidth=1, opacity=0.7, filled=False
+def funnel_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]:
+    """How many of those who signed up reached each step, and which share of the step before.
+
+    Parameters
+    ----------
+    table
+        Rows of `retention.funnel`.
+    synthetic
+        `practice.is_synthetic`.
+    """
+    rows = table.select(
+        pl.col("step").alias("row"),
+        pl.col("clients").alias("count"),
+        *marks.rated("clients", "before"),
+        days=wording.number("median_days"),
+        said=tables.reached(),
     )
-    return cells
-
-
-def _written(base: alt.Chart) -> alt.Chart:
-    ink = alt.when("datum.few").then(alt.value(display.INK)).when(f"datum.rate > {DARK}").then(alt.value("white"))
-    cells: alt.Chart = (
-        base.transform_filter("isValid(datum.rate)")
-        .mark_text(fontSize=12)
-        .encode(text="text:N", color=ink.otherwise(alt.value("#1b1b1b")))
+    told = (f"{step}: {count:,}" for step, count in table.select("step", "clients").rows())
+    notes = [*wording.remarks(table, synthetic=synthetic, n="before"), *tables.too_recent(table)]
+    return marks.parts(
+        tables.FUNNEL, notes, f"Bars of how many clients reached each step. {', '.join(told)}.", rows=rows
     )
-    return cells
+
+
+def states_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]:
+    """Where every client stands, each counted once.
+
+    Parameters
+    ----------
+    table
+        Rows of `retention.states`.
+    synthetic
+        `practice.is_synthetic`.
+    """
+    total = int(table["clients"].sum())
+    rows = table.select(
+        pl.format("{}: {}", "state", "reason").alias("row"),
+        pl.col("state").alias("series"),
+        pl.lit(0).alias("rank"),
+        pl.col("clients").alias("count"),
+        pl.col("share").round(4).alias("rate"),
+        wording.share("share", few=False).alias("text"),
+        pl.lit(total).alias("n"),
+    )
+    ends = rows.select("row", total="count", text=pl.format("{}  ·  {}", wording.number("count"), "text"))
+    told = (f"{row}: {text}" for row, _, text in ends.rows())
+    said = f"Bars of {total:,} clients by where they stand. {'; '.join(told)}."
+    return marks.parts(tables.STATES, wording.remarks(table, synthetic=synthetic), said, rows=rows, ends=ends)
+
+
+def flow_parts(
+    table: pl.DataFrame, *, every: Every, synthetic: bool, annotations: pl.DataFrame | None = None
+) -> dict[str, Any]:
+    """Clients seen in each period, who is new, returned or kept, and below the line who of the period before left.
+
+    Parameters
+    ----------
+    table
+        Rows of `retention.flow`.
+    every
+        The period, as it was made.
+    synthetic
+        `practice.is_synthetic`.
+    annotations
+        As `roles.read` gives them.
+    """
+    index = ["at", "until", "period", "is_open", "state", "n"]
+    kept = marks.stacked(_each(table, every, FLOWS, index))
+    gone = _each(table, every, ["left"], index).with_columns(foot=pl.lit(0, pl.Int64), top=-pl.col("count"))
+    rows = pl.concat([kept, gone])
+    means = table.filter(~pl.col("is_open")).select(pl.col("active", "new", "left").mean().fill_null(0.0)).row(0)
+    said = f"Columns of {table.height} periods. On average of the closed ones, " + (
+        "{:,.0f} clients were seen, {:,.0f} of them new, and {:,.0f} of the period before left.".format(*means)
+    )
+    marked = marks.marked(rows, "active clients", None, annotations, share=False)
+    return marks.parts(tables.FLOW, wording.remarks(table, synthetic=synthetic), said, rows=rows, **marked)
+
+
+def definitions_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]:
+    """One practice under several definitions of "retained", each with its interval.
+
+    Parameters
+    ----------
+    table
+        Rows of `retention.definitions`.
+    synthetic
+        `practice.is_synthetic`.
+    """
+    rows = table.select(
+        *marks.rated("retained", "eligible"),
+        row=pl.format("{}  ·  n {}", "definition", wording.number("eligible")),
+        series="meaning",
+        state=pl.format("{} of {} judged as by ours", "as_ours", "compared"),
+    )
+    told = rows.select("row", "series", pl.col("text").fill_null("none")).rows()
+    said = "; ".join(f"{row}, {meaning}: {text}" for row, meaning, text in told)
+    notes = wording.remarks(table, synthetic=synthetic, n="eligible")
+    return marks.parts(tables.DEFINITIONS, notes, f"Dots with intervals. {said}.", rows=rows, targets=marks.NO_LINES)
+
+
+def _funnel() -> alt.LayerChart:
+    base = alt.Chart(alt.NamedData("rows")).encode(
+        x=alt.X("count:Q", title="clients", axis=marks.COUNT),
+        y=marks.category(),
+        tooltip=marks.told({"row:N": "Step", "count:Q": "Clients", **STEP}),
+    )
+    bars = base.mark_bar(color=marks.MAIN)
+    words = base.mark_text(align="left", dx=5).encode(text="said:N")
+    return marks.beside(bars, words)
+
+
+def _each(table: pl.DataFrame, every: Every, kinds: list[str], index: list[str]) -> pl.DataFrame:
+    """One row per period and kind of client, in the order of the kinds."""
+    shaped = table.select(*marks.period("period", every), *kinds, pl.col("active").alias("n"))
+    return shaped.unpivot(on=kinds, index=index, variable_name="series", value_name="count")
+
+
+def _flow() -> alt.LayerChart:
+    told = {"period:N": "Period", "series:N": "Of these", "count:Q": "Clients", "n:Q": "n seen in all"}
+    bars = marks.stack("clients", {**told, "state:N": "State"})
+    hatch = marks.hatched(bars)
+    return marks.over(bars, hatch, *marks.marks("target:Q"))
+
+
+second_visit = marks.drawn(lambda: marks.trend("came again"), second_visit_parts)
+survival = marks.drawn(lambda: marks.curves("share without it", "days since the first visit", CURVE), survival_parts)
+funnel = marks.drawn(_funnel, funnel_parts)
+states = marks.drawn(lambda: marks.bars("clients", {"count:Q": "Clients", "text:N": "Share", "n:Q": "n"}), states_parts)
+flow = marks.drawn(_flow, flow_parts)
+definitions = marks.drawn(lambda: marks.dots("retained"), definitions_parts)

@@ -6,14 +6,23 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from healthie_nb.newcomers import SPLITS
+from healthie_nb.stats import FEW as LEAST
 from healthie_nb.tables.table import Table
 from healthie_nb.visits import MetricError
-from healthie_nb.wording import interval, number, period, remarks, share
+from healthie_nb.wording import ALL, day, interval, named, number, period, rated, remarks, share
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from healthie_nb.newcomers import Every
 
 RETURNED: Final = "Share of new clients who came back, by time since their first visit"
+FUNNEL: Final = "How far those who signed up get"
+STATES: Final = "Where every client stands"
+FLOW: Final = "Clients seen in each period, and who of the period before left"
+DEFINITIONS: Final = "Share retained, by three definitions of it"
+DAYS: Final = (0, 30, 45, 60, 90, 120, 180, 270, 365, 545, 730, 1095)  # at which a table reads a curve
 SETTLING: Final = "Hatched: part of the cohort has not had that long yet"
 
 
@@ -70,3 +79,287 @@ def unsplit(table: pl.DataFrame) -> pl.DataFrame:
     if table.select("cohort", "period").is_duplicated().any():
         raise MetricError(f"these cohorts are split by {table.columns[1]}: filter the table to one value of it first.")
     return table
+
+
+def second_visit(
+    table: pl.DataFrame, *, every: Every, synthetic: bool, names: Mapping[str, str] | None = None
+) -> Table:
+    """Second visits as a table: what `charts.second_visit` draws, all values of a split.
+
+    Rows
+    ----
+    One per value of the split and cohort.
+
+    Columns
+    -------
+    first visit, the cohort; new clients; have had that long; came again of these; share with its 95 % interval.
+
+    Source
+    ------
+    `retention.cohorts` with one bracket.
+    """
+    split = split_of(table)
+    rows = table.select(
+        *([series_of(table, names).alias("of")] if split else []),
+        period("cohort", every).alias("first visit"),
+        number("clients").alias("new clients"),
+        number("eligible").alias("have had that long"),
+        number("returned").alias("came again"),
+        rated().alias("share"),
+    )
+    notes = remarks(table, synthetic=synthetic, n="eligible")
+    hatched = _open_rows(table, rows.columns)
+    return Table("second-visit", second_visit_title(table), notes, rows, hatched, group="of" if split else None)
+
+
+def survival(
+    table: pl.DataFrame, *, synthetic: bool, event: str = "lapse", names: Mapping[str, str] | None = None
+) -> Table:
+    """Survival as a table, read at some days: what `charts.survival` draws.
+
+    Rows
+    ----
+    One per value of the split and day.
+
+    Columns
+    -------
+    day; share without the event and its 95 % interval; at risk; events and censored since the row above.
+
+    Source
+    ------
+    `retention.survival`.
+    """
+    split = split_of(table)
+    at = stepped(table.with_columns(series=series_of(table, names)), DAYS).with_columns(few=pl.col("at_risk") < LEAST)
+    rows = at.select(
+        *([pl.col("series").alias("of")] if split else []),
+        number("day"),
+        rated("survival").alias("share without it"),
+        number("at_risk").alias("at risk"),
+        number("events").alias("events since"),
+        number("censored").alias("censored since"),
+    )
+    notes = remarks(at, synthetic=synthetic, n="at_risk")
+    return Table("survival", survival_title(event), notes, rows, group="of" if split else None)
+
+
+def funnel(table: pl.DataFrame, *, synthetic: bool) -> Table:
+    """Funnel as a table: what `charts.funnel` draws.
+
+    Rows
+    ----
+    One per step.
+
+    Columns
+    -------
+    step; clients who reached it; of the step before, with the 95 % interval; median days from the step before.
+
+    Source
+    ------
+    `retention.funnel`.
+    """
+    rows = table.select(
+        "step",
+        number("clients"),
+        pl.when(is_later()).then(rated()).otherwise(pl.lit("")).alias("of the step before"),
+        number("median_days", decimals=1).alias("median days"),
+    )
+    notes = (*remarks(table, synthetic=synthetic, n="before"), *too_recent(table))
+    return Table("funnel", FUNNEL, notes, rows)
+
+
+def states(table: pl.DataFrame, *, synthetic: bool) -> Table:
+    """States as a table: what `charts.states` draws.
+
+    Rows
+    ----
+    One per state and reason.
+
+    Columns
+    -------
+    reason; clients; share of all.
+
+    Source
+    ------
+    `retention.states`.
+    """
+    rows = table.select("state", "reason", number("clients"), share("share", few=False))
+    return Table("states", STATES, remarks(table, synthetic=synthetic), rows, group="state")
+
+
+def flow(table: pl.DataFrame, *, every: Every, synthetic: bool) -> Table:
+    """Flow as a table: what `charts.flow` draws.
+
+    Rows
+    ----
+    One per period.
+
+    Columns
+    -------
+    period; before; left; kept; returned; new; active, which is before - left + returned + new; unknown, in none.
+
+    Source
+    ------
+    `retention.flow`.
+    """
+    counts = ["before", "left", "kept", "returned", "new", "active", "unknown"]
+    rows = table.select(period("period", every), *(number(count) for count in counts))
+    return Table("flow", FLOW, remarks(table, synthetic=synthetic), rows, _open_rows(table, rows.columns))
+
+
+def definitions(table: pl.DataFrame, *, synthetic: bool) -> Table:
+    """Definitions side by side as a table: what `charts.definitions` draws.
+
+    Rows
+    ----
+    One per definition.
+
+    Columns
+    -------
+    definition; retained means; eligible, retained, lost; share with its 95 % interval; judged the same as by ours, of
+    those that both can judge.
+
+    Source
+    ------
+    `retention.definitions`.
+    """
+    rows = table.select(
+        "definition",
+        pl.col("meaning").alias("retained means"),
+        *(number(count) for count in ("eligible", "retained", "lost")),
+        rated().alias("share"),
+        pl.format("{} of {}", number("as_ours"), number("compared")).alias("judged as by ours"),
+    )
+    return Table("definitions", DEFINITIONS, remarks(table, synthetic=synthetic, n="eligible"), rows)
+
+
+def worklist(
+    table: pl.DataFrame,
+    *,
+    synthetic: bool,
+    names: Mapping[str, str] | None = None,
+    most: int = 25,
+) -> Table:
+    """Clients to call, as a table: pseudonyms, for what is shown in a cell is saved with it.
+
+    Rows
+    ----
+    The first `most`, in the metric's order.
+
+    Columns
+    -------
+    client, the pseudonym; last visit; usual days between; days overdue; next booking; provider of the last visit.
+
+    Source
+    ------
+    `retention.worklist`.
+    """
+    rows = table.head(most).select(
+        pl.col("pseudonym").alias("client"),
+        day("last_visit").alias("last visit"),
+        number("cadence_days").alias("usual days between"),
+        number("days_overdue").alias("days overdue"),
+        day("next_booking").alias("next booking"),
+        named("provider_id", names).alias("provider"),
+    )
+    shown = (f"{rows.height:,} of {table.height:,} clients, the longest overdue and not booked first",)
+    return Table("worklist", "Whom to call", (*remarks(table, synthetic=synthetic), *shown), rows)
+
+
+def stepped(curve: pl.DataFrame, days: Iterable[int]) -> pl.DataFrame:
+    """Read curves at some days, as far as each goes: events and censored are those since the row above.
+
+    Rows
+    ----
+    One per series and day.
+
+    Columns
+    -------
+    series, day, at_risk, events, censored, survival, low, high.
+
+    Examples
+    --------
+    >>> made = {"series": ["all"] * 2, "day": [0, 31], "at_risk": [2, 2], "events": [0, 1], "censored": [0, 0]}
+    >>> made |= {"survival": [1.0, 0.5], "low": [None, 0.1], "high": [None, 0.9]}
+    >>> stepped(pl.DataFrame(made), [0, 30, 60]).select("day", "at_risk", "events", "survival").rows()
+    [(0, 2, 0, 1.0), (30, 2, 0, 1.0), (60, 1, 1, 0.5)]
+    """
+    gone = pl.col("events") + pl.col("censored")
+    read = ["series", "day", "seen", "at_risk", "survival", "low", "high", "gone", "all_events", "all_censored"]
+    known = curve.with_columns(
+        seen=pl.col("day"), gone=gone, all_events=pl.col("events").cum_sum().over("series"),
+        all_censored=pl.col("censored").cum_sum().over("series"),
+    ).select(read)  # fmt: skip
+    ends = curve.group_by("series", maintain_order=True).agg(pl.col("day").max().alias("end"))
+    grid = ends.join(pl.DataFrame({"day": sorted(set(days))}, schema={"day": pl.Int64}), how="cross")
+    # One step beyond the end shows what became of those who were at risk then.
+    grid = grid.filter(pl.col("day").shift(1, fill_value=-1).over("series") < pl.col("end")).drop("end")
+    at = grid.sort("day", maintain_order=True).join_asof(
+        known.sort("day"), on="day", by="series", strategy="backward", check_sortedness=False
+    )
+    order = ends.select("series").with_row_index("place")
+    before = {name: pl.col(f"all_{name}").shift(1, fill_value=0).over("series") for name in ("events", "censored")}
+    return (
+        at.join(order, on="series")
+        .sort("place", "day")
+        .with_columns(
+            at_risk=pl.when(pl.col("day") > pl.col("seen"))
+            .then(pl.col("at_risk") - pl.col("gone"))
+            .otherwise("at_risk"),
+            **{name: pl.col(f"all_{name}") - earlier for name, earlier in before.items()},
+        )
+        .select("series", "day", "at_risk", "events", "censored", "survival", "low", "high")
+    )
+
+
+def reached() -> pl.Expr:
+    """Step of the funnel in words: 1,234 · 83% of the step before."""
+    of = pl.when(is_later()).then(pl.format("  ·  {} of the step before", share()))
+    return pl.concat_str(number("clients"), of.fill_null(""))
+
+
+def is_later() -> pl.Expr:
+    """Whether there is a step before."""
+    return pl.int_range(pl.len()) > 0
+
+
+def too_recent(table: pl.DataFrame) -> tuple[str, ...]:
+    """Remark on those who signed up too lately for the funnel."""
+    left_out = int(table.select(pl.col("too_recent").max().fill_null(0)).item())
+    return (f"{left_out:,} who signed up since are left out: they have not had the time yet",) if left_out else ()
+
+
+def second_visit_title(table: pl.DataFrame) -> str:
+    """Name the stretch of time: days 1-45."""
+    label = str(table["label"].first()) if table.height else "time"
+    return f"Share of new clients who came again in {label} after the first visit"
+
+
+def survival_title(event: str) -> str:
+    """Name the event.
+
+    Raises
+    ------
+    MetricError for one that there is not.
+    """
+    said = {"lapse": "not yet lapsed", "second visit": "not yet back"}
+    if event not in said:
+        raise MetricError(f"event is {event!r}; allowed are {', '.join(map(repr, said))}.")
+    return f"Share of new clients {said[event]}, by days since the first visit"
+
+
+def split_of(table: pl.DataFrame) -> str | None:
+    """Column that a table is split by, if it is."""
+    return next((column for column in SPLITS.values() if column in table.columns), None)
+
+
+def series_of(table: pl.DataFrame, names: Mapping[str, str] | None) -> pl.Expr:
+    """Name of each row's value of the split; "all" where there is none."""
+    split = split_of(table)
+    return named(split, names) if split else pl.lit(ALL)
+
+
+def _open_rows(table: pl.DataFrame, columns: list[str]) -> frozenset[tuple[int, int]]:
+    """Cells of rows that are open, but for those that name the row."""
+    names = 1 + ("of" in columns)
+    return frozenset((i, j) for i, is_it in enumerate(table["is_open"]) if is_it for j in range(names, len(columns)))

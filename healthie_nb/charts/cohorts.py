@@ -1,0 +1,132 @@
+"""Heat map of who comes back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import altair as alt
+import polars as pl
+
+from healthie_nb import display
+from healthie_nb.charts.marks import parts, told
+from healthie_nb.tables.retention import RETURNED, SETTLING, unsplit
+from healthie_nb.wording import interval, period, remarks, share
+
+if TYPE_CHECKING:
+    from healthie_nb.newcomers import Every
+
+CELL_WIDTH: Final = 56
+CELL_HEIGHT: Final = 24
+# One hue from light to dark: the same to every kind of colour vision, and in print. One scale for every view.
+RATES: Final = alt.Scale(scheme="blues", domain=[0, 1])
+DARK: Final = 0.65  # of that scale: from here on white is the more legible ink
+COUNTED: Final = "datum.index ? replace(datum.label, /^(week|month|quarter) /, '') : datum.label"  # month 1, 2, 3
+DEFINITION: Final = "another visit that occurred, on a later day within that time; clients who have had that long count"
+TOLD: Final = {
+    "cohort:N": "First visit in",
+    "clients:Q": "New clients",
+    "label:N": "Returned in",
+    "eligible:Q": "Have had that long",
+    "returned:Q": "Of these, returned",
+    "text:N": "Rate",
+    "interval:N": "95 % interval (Wilson)",
+    "state:N": "Cohort is",
+    "definition:N": "Returned means",
+}
+
+
+def cohorts(table: pl.DataFrame, *, every: Every, synthetic: bool) -> alt.LayerChart | alt.FacetChart:
+    """Heat map of cohorts: how many of each came back, by time since their first visit; open cells are hatched.
+
+    It can be changed as any chart of Altair's: `cohorts(...).properties(title="...")`.
+
+    Parameters
+    ----------
+    table
+        Rows of `retention.cohorts`, not split.
+    every
+        The cohorts' period, as they were made; it names the rows.
+    synthetic
+        `practice.is_synthetic`: whether the chart has to say that its data is made up.
+
+    Raises
+    ------
+    MetricError for a table split by provider, type, modality or source.
+    """
+    base = (
+        alt.Chart(alt.NamedData("cells"))
+        .transform_calculate(row="datum.cohort + '  ·  n ' + datum.clients", definition=f"'{DEFINITION}'")
+        .transform_calculate(state="datum.is_open ? 'open: not all have had that long' : 'closed'")
+        .encode(
+            x=alt.X("label:O", sort=None, title=None, axis=alt.Axis(orient="top", labelAngle=0, labelExpr=COUNTED)),
+            y=alt.Y("row:O", sort=None, title=None, axis=alt.Axis(labelLimit=260)),
+            tooltip=told(TOLD),
+        )
+    )
+    return alt.layer(_filled(base), _hatched(base), _written(base)).properties(
+        width=alt.Step(CELL_WIDTH),
+        height=alt.Step(CELL_HEIGHT),
+        **cohorts_parts(table, every=every, synthetic=synthetic),
+    )
+
+
+def cohorts_parts(table: pl.DataFrame, *, every: Every, synthetic: bool) -> dict[str, Any]:
+    """Parts of the heat map's specification that follow from its rows: put into a kept one, they show another view."""
+    cells = unsplit(table).select(
+        "label",
+        "clients",
+        "eligible",
+        "returned",
+        "is_open",
+        "few",
+        cohort=period("cohort", every),
+        rate=pl.col("rate").round(4),
+        text=share(),
+        interval=interval(),
+    )
+    notes = remarks(table, synthetic=synthetic, n="eligible", open_=SETTLING)
+    return parts(RETURNED, notes, _description(cells), cells=cells)
+
+
+def _description(cells: pl.DataFrame) -> str:
+    """Heat map in a sentence, for those who hear it."""
+    cohorts = cells.unique("cohort", maintain_order=True)
+    if cohorts.is_empty():
+        return "Heat map without cohorts."
+    lowest, highest = (cells.select(low=pl.col("rate").min(), high=pl.col("rate").max()).fill_null(0.0)).row(0)
+    return (
+        f"Heat map of {cohorts.height} cohorts, {cohorts['cohort'][0]} to {cohorts['cohort'][-1]}, "
+        f"{cohorts['clients'].sum():,} new clients in all, by time since the first visit, {cells['label'][0]} to "
+        f"{cells['label'][-1]}. The share that returned lies between {lowest:.0%} and {highest:.0%}."
+    )
+
+
+def _filled(base: alt.Chart) -> alt.Chart:
+    """Few clients make a pale cell: chance must not draw the eye."""
+    legend = alt.Legend(title="returned", format=".0%", gradientLength=120)
+    rate = alt.Color("rate:Q", scale=RATES, legend=legend)
+    cells: alt.Chart = base.mark_rect(stroke="#8884", strokeWidth=0.5).encode(
+        color=alt.condition("isValid(datum.rate)", rate, alt.value("transparent")),
+        opacity=alt.condition("datum.few", alt.value(0.45), alt.value(1)),
+    )
+    return cells
+
+
+def _hatched(base: alt.Chart) -> alt.Chart:
+    """Four strokes from edge to edge; Vega-Lite has no patterns."""
+    half = CELL_WIDTH / CELL_HEIGHT  # in half heights, as the path below
+    strokes = "".join(f"M{x:.2f},1L{x + 2:.2f},-1" for x in (-half, -half / 2 - 0.5, half / 2 - 1.5, half - 2))
+    cells: alt.Chart = base.transform_filter("datum.is_open").mark_point(
+        shape=strokes, size=CELL_HEIGHT**2, stroke="#888", strokeWidth=1, opacity=0.7, filled=False
+    )
+    return cells
+
+
+def _written(base: alt.Chart) -> alt.Chart:
+    ink = alt.when("datum.few").then(alt.value(display.INK)).when(f"datum.rate > {DARK}").then(alt.value("white"))
+    cells: alt.Chart = (
+        base.transform_filter("isValid(datum.rate)")
+        .mark_text(fontSize=12)
+        .encode(text="text:N", color=ink.otherwise(alt.value("#1b1b1b")))
+    )
+    return cells

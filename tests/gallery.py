@@ -1,0 +1,97 @@
+"""One of every chart and table, made of a few made-up clients, for the tests that all of them have to pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any
+
+import polars as pl
+
+from healthie_nb import charts, retention, tables
+from healthie_nb.visits import example
+
+AS_OF = "2026-06-10"
+NAMES = {"p1": "Dr Ada", "p2": "Dr Bob", "f1": "Welcome form", "f2": "PHQ-9"}
+STATUSES = ("Occurred", "Occurred", "No-Show", "Occurred", "Cancelled", "Late Cancellation")
+FIRST = date(2026, 1, 5)
+GAPS = (0, 9, 30, 60)
+
+
+def _days(i: int) -> list[str]:
+    """Days of a client, each a little later than the last one's, and a booking for some."""
+    first = FIRST + timedelta(days=3 * i)
+    gaps = GAPS[: i % 4 + 1]
+    seen = [f"{first + timedelta(days=gap)} {STATUSES[(i + k) % 6]}" for k, gap in enumerate(gaps)]
+    kept = [day for day in seen if day[:10] <= AS_OF]
+    return kept + [f"{date(2026, 6, 12) + timedelta(days=i % 20)} None"] * (i % 3 == 0)
+
+
+SEEN = example({f"client-{i:03}": _days(i) for i in range(52)}).with_columns(
+    provider_id=pl.when(pl.col("client_id").str.ends_with("1")).then(pl.lit("p1")).otherwise(pl.lit("p2")),
+    modality=pl.when(pl.col("hour") > 0).then(pl.lit("In Person")),
+    booked_at=pl.col("starts_at") - pl.duration(days=10),
+    status_changed_at=pl.col("starts_at") - pl.duration(hours=20),
+    notice_hours=pl.lit(20.0),
+)
+CLIENTS = (
+    SEEN.group_by("client_id")
+    .agg(created_at=pl.col("starts_at").min() - pl.duration(days=7))
+    .sort("client_id")
+    .select(
+        pl.col("client_id").alias("id"),
+        "created_at",
+        is_active=pl.lit(value=True),
+        archived_at=pl.lit(None, pl.Datetime("us", "UTC")),
+        group_id=pl.lit(None, pl.String),
+        provider_id=pl.lit("p1"),
+    )
+)
+TARGETS = pl.DataFrame({"metric": ["second visit"], "target": [0.5], "since": [date(2026, 1, 1)]})
+ANNOTATIONS = pl.DataFrame({"date": [date(2026, 3, 2)], "text": ["Clinic moved"]})
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A metric's rows with what draws them, and the options of both."""
+
+    name: str
+    rows: pl.DataFrame
+    options: dict[str, Any] = field(default_factory=dict)
+    more: dict[str, Any] = field(default_factory=dict)  # options of the chart alone
+    n: str | None = "n"  # the column that says of how many
+    title: str = ""
+
+    def chart(self, rows: pl.DataFrame | None = None, *, synthetic: bool = True) -> Any:
+        made = getattr(charts, self.name)
+        return made(self.rows if rows is None else rows, synthetic=synthetic, **self.options, **self.more)
+
+    def parts(self, rows: pl.DataFrame | None = None) -> dict[str, Any]:
+        made = getattr(charts, f"{self.name}_parts")
+        return made(self.rows if rows is None else rows, synthetic=True, **self.options, **self.more)  # type: ignore[no-any-return]
+
+    def table(self, rows: pl.DataFrame | None = None, *, synthetic: bool = True) -> tables.Table:
+        made = getattr(tables, self.name)
+        return made(self.rows if rows is None else rows, synthetic=synthetic, **self.options)  # type: ignore[no-any-return]
+
+
+def retention_shown() -> list[Shown]:
+    """Everything about who stays."""
+    known: dict[str, Any] = {"as_of": AS_OF, "clients": CLIENTS}
+    second = retention.cohorts(SEEN, brackets=((1, 45),), split="provider", **known)
+    lapsed = retention.survival(SEEN, gap_days=40, split="provider", **known)
+    marked = {"targets": TARGETS, "annotations": ANNOTATIONS}
+    month: dict[str, Any] = {"every": "month"}
+    return [
+        Shown("cohorts", retention.cohorts(SEEN, measure="on", periods=3, **known), month, n="clients"),
+        Shown("second_visit", second, {**month, "names": NAMES}, marked),
+        Shown("survival", lapsed, {"names": NAMES}, n="at_risk"),
+        Shown("funnel", retention.funnel(SEEN, CLIENTS, as_of=AS_OF, first_days=10, second_days=20)),
+        Shown("states", retention.states(SEEN, CLIENTS, as_of=AS_OF)),
+        Shown("flow", retention.flow(SEEN, every="month", **known), month, {"annotations": ANNOTATIONS}),
+        Shown("definitions", retention.definitions(SEEN, **known)),
+    ]
+
+
+CHARTS = [*retention_shown()]
+WORKLIST = retention.worklist(SEEN, as_of=AS_OF, key=b"k" * 32)
