@@ -8,7 +8,7 @@ import narwhals as nw
 import polars as pl
 
 from healthie_nb.engines import reduced
-from healthie_nb.newcomers import bookings, day_number, occurred
+from healthie_nb.newcomers import bookings, day_number, is_end, occurred
 from healthie_nb.privacy import pseudonyms
 from healthie_nb.visits import MetricError, require
 
@@ -112,9 +112,12 @@ def _day(instant: str) -> pl.Expr:
 
 def _last_visits(visits: Any, as_of: str | date) -> pl.DataFrame:
     """One row per client seen: the last day, and the type and provider of the last visit."""
-    by_start = ["starts_at", "appointment_id"]
     rows = occurred(visits, as_of, "appointment_type_id", "provider_id")
-    last = [nw.col(name).last(order_by=by_start) for name in ("appointment_type_id", "provider_id")]
+    rows = rows.with_columns(is_last=is_end(["client_id"], last=True))
+    last = [
+        nw.when(nw.col("is_last")).then(nw.col(name)).max().alias(name)
+        for name in ("appointment_type_id", "provider_id")
+    ]
     return reduced(rows.group_by("client_id").agg(nw.col("day").max().alias("last_day"), *last))
 
 

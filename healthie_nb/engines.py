@@ -34,8 +34,19 @@ def reduced(rows: nw.LazyFrame[Any]) -> pl.DataFrame:
     native = rows.to_native()
     if isinstance(native, pl.LazyFrame):
         answer = native.collect(engine="streaming")
-    elif hasattr(native, "__arrow_c_stream__"):  # DuckDB; without pyarrow, which its own .pl() needs
-        answer = pl.DataFrame(native)
+    elif rows.implementation.is_duckdb():
+        answer = pl.DataFrame(native)  # by Arrow's C interface: its own .pl() needs pyarrow
     else:
-        answer = rows.collect(backend="polars").to_native()
+        answer = _collected(rows)
     return answer.cast({pl.selectors.integer(): pl.Int64, pl.selectors.datetime(): pl.Datetime("us", "UTC")})
+
+
+def _collected(rows: nw.LazyFrame[Any]) -> pl.DataFrame:
+    try:
+        answer: pl.DataFrame = rows.collect(backend="polars").to_native()
+    except ImportError as missing:
+        raise MetricError(
+            f"{rows.implementation.value} hands its answers over by pyarrow, which is not installed; install "
+            "healthie-nb[spark]"
+        ) from missing
+    return answer

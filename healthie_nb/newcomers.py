@@ -1,5 +1,6 @@
 """Who is new, and since when we know: first occurred clinical visits on complete history."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final, Literal
 
@@ -126,6 +127,12 @@ def occurred(visits: Any, as_of: str | date, *needs: str) -> nw.LazyFrame[Any]:
     MetricError as `clinical`.
     """
     return clinical(visits, as_of, *needs).filter(nw.col("status") == "occurred", nw.col("day") <= day_number(as_of))
+
+
+def is_end(keys: Sequence[str], *, last: bool = False) -> nw.Expr:
+    """Whether a visit is the first, or the last, of its client (or other keys), on any engine."""
+    beyond = nw.col("appointment_id").shift(-1 if last else 1)
+    return beyond.over(*keys, order_by=["starts_at", "appointment_id"]).is_null()
 
 
 def bookings(visits: Any, as_of: str | date) -> pl.DataFrame:

@@ -124,12 +124,11 @@ def before_first_visit(
     rows = clinical(visits, as_of, every).filter(
         nw.col("day") <= day_number(as_of), ~nw.col("status").is_in(["cancelled", "rescheduled"])
     )
-    by_start = ["starts_at", "appointment_id"]
     firsts = reduced(
         rows.group_by("client_id").agg(
             nw.col("day").min().alias("first_day"),
             nw.col("starts_at").min(),
-            nw.col(every).first(order_by=by_start).alias("period"),
+            nw.col(every).min().alias("period"),
         )
     ).pipe(known, clients, history_from)
     done = _done(filled_forms, role_of).group_by("client_id", "role").agg(pl.col("filled_at").min())

@@ -6,7 +6,7 @@ from typing import Final, Literal, get_args
 import polars as pl
 
 from healthie_nb.newcomers import EPOCH, choice, day_number
-from healthie_nb.visits import STATUSES, require
+from healthie_nb.visits import fixed_status, require
 
 Side = Literal["provider", "type", "day"]
 
@@ -97,7 +97,6 @@ def _names(providers: pl.DataFrame, appointment_types: pl.DataFrame, side: str) 
 
 
 def _ours(within: pl.DataFrame, names: pl.DataFrame, side: str) -> pl.DataFrame:
-    words = pl.col("status").fill_null("").str.to_lowercase().str.replace_all("[^a-z]", "")
     key = {"provider": "provider_id", "type": "appointment_type_id"}.get(side)
     named = (
         within.with_columns(name=pl.col("date").cast(pl.String))
@@ -106,8 +105,7 @@ def _ours(within: pl.DataFrame, names: pl.DataFrame, side: str) -> pl.DataFrame:
             pl.col("name").fill_null(pl.format("id {}", pl.col(key).fill_null("none")))
         )
     )
-    status = words.replace_strict(STATUSES, default="other", return_dtype=pl.String)
-    return named.group_by("name", status=status).agg(pl.len().cast(pl.Int64).alias("ours"))
+    return named.group_by("name", status=fixed_status("status")).agg(pl.len().cast(pl.Int64).alias("ours"))
 
 
 def _theirs(summary: pl.DataFrame, zone: str, side: str) -> pl.DataFrame:

@@ -9,7 +9,7 @@ import narwhals as nw
 import polars as pl
 
 from healthie_nb.engines import reduced
-from healthie_nb.newcomers import EPOCH, Every, choice, occurred
+from healthie_nb.newcomers import EPOCH, Every, choice, is_end, occurred
 from healthie_nb.visits import MetricError
 
 Measure = Literal["brackets", "on", "on or after"]
@@ -68,13 +68,14 @@ def returns(
     rows = occurred(visits, as_of, *keys, *extra).filter(*(~nw.col(key).is_null() for key in keys))
     # A window rather than a join with each client's first day: a third faster, and one pass.
     rows = rows.with_columns(index=_index(unit)).with_columns(first_index=nw.col("index").min().over(keys))
+    rows = rows.with_columns(is_first=is_end(keys)) if extra else rows
     since = nw.col("index") - nw.col("first_index")
     return reduced(
         rows.group_by(keys).agg(
             nw.len().alias("visits"),
             nw.col("day").min().alias("first_day"),
             nw.col("first_index").min(),
-            *(nw.col(name).first(order_by=["starts_at", "appointment_id"]) for name in extra),
+            *(nw.when(nw.col("is_first")).then(nw.col(name)).max().alias(name) for name in extra),
             *(((since >= cell.first) & (since <= cell.last)).any().alias(f"came_{cell.period}") for cell in cells),
         )
     )

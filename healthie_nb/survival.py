@@ -8,7 +8,17 @@ import narwhals as nw
 import polars as pl
 
 from healthie_nb.engines import reduced
-from healthie_nb.newcomers import Split, bookings, choice, day_number, known, occurred, split_columns, with_source
+from healthie_nb.newcomers import (
+    Split,
+    bookings,
+    choice,
+    day_number,
+    is_end,
+    known,
+    occurred,
+    split_columns,
+    with_source,
+)
 from healthie_nb.stats import FEW, kaplan_meier
 
 Event = Literal["lapse", "second visit"]
@@ -117,6 +127,7 @@ def histories(visits: Any, as_of: str | date, gap_days: int, columns: Collection
     rows = occurred(visits, as_of, *extra).with_columns(
         before=day.shift(1).over("client_id", order_by=["day", "appointment_id"])
     )
+    rows = rows.with_columns(is_first=is_end(["client_id"])) if extra else rows
     gaps = rows.with_columns(
         second_day=nw.when(day > before).then(day),
         lapse_day=nw.when(day - before > gap_days).then(before + gap_days),
@@ -127,6 +138,6 @@ def histories(visits: Any, as_of: str | date, gap_days: int, columns: Collection
             day.max().alias("last_day"),
             nw.col("second_day").min(),
             nw.col("lapse_day").min(),
-            *(nw.col(name).first(order_by=["starts_at", "appointment_id"]) for name in extra),
+            *(nw.when(nw.col("is_first")).then(nw.col(name)).max().alias(name) for name in extra),
         )
     )

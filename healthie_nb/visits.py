@@ -255,15 +255,17 @@ def _attendees(attendance: pl.DataFrame | None) -> pl.DataFrame:
     )
 
 
+def fixed_status(healthie_status: str) -> pl.Expr:
+    """Healthie's word for how an appointment ended, in ours; "other" where we know none."""
+    word = pl.col(healthie_status).fill_null("").str.to_lowercase().str.replace_all("[^a-z]", "")
+    # A mapping needs the whole column in memory; this streams.
+    known = (pl.when(word == theirs).then(pl.lit(ours)) for theirs, ours in STATUSES.items())
+    return pl.coalesce(*known, pl.lit("other"))
+
+
 def _status() -> pl.Expr:
     """Each row's status: the appointment's own where that ends it for all; else, in a group, the attendee's."""
-    own = (
-        pl.col("status")
-        .fill_null("")
-        .str.to_lowercase()
-        .str.replace_all("[^a-z]", "")
-        .replace_strict(STATUSES, default="other", return_dtype=pl.String)
-    )
+    own = fixed_status("status")
     outcome = (
         pl.when(pl.col("cancelled"))
         .then(pl.lit("cancelled"))

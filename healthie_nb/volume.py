@@ -15,7 +15,7 @@ from healthie_nb.newcomers import EPOCH, Every, choice, day_number, is_over, occ
 from healthie_nb.patterns import funnel_plot, heat, lead
 from healthie_nb.reconciliation import reconcile
 from healthie_nb.slices import By, begun, between, columns_of, periods
-from healthie_nb.visits import STATUSES, MetricError
+from healthie_nb.visits import MetricError, fixed_status
 
 __all__ = [
     "LATE",
@@ -150,13 +150,10 @@ def tally(visits: Any, as_of: str | date, every: Every, columns: list[str], unit
         counted = longest.group_by(every, *own).agg(nw.col("minutes").sum().cast(nw.Int64).alias("count"))
     made = reduced(counted).rename({every: "period"})
     if own != columns:
-        made = made.with_columns(status=_fixed("healthie_status")).group_by("period", *columns).agg(pl.sum("count"))
+        made = (
+            made.with_columns(status=fixed_status("healthie_status")).group_by("period", *columns).agg(pl.sum("count"))
+        )
     return made.with_columns(pl.col("count") / 60) if unit == "provider hours" else made
-
-
-def _fixed(healthie_status: str) -> pl.Expr:
-    words = pl.col(healthie_status).fill_null("").str.to_lowercase().str.replace_all("[^a-z]", "")
-    return words.replace_strict(STATUSES, default="other", return_dtype=pl.String)
 
 
 def _grid(tally: pl.DataFrame, columns: Sequence[str], calendar: pl.DataFrame) -> pl.DataFrame:
