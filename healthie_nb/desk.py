@@ -35,7 +35,7 @@ class Desk:
     def __init__(self, explorer: Explorer) -> None:
         self._explorer = explorer
         self.view = _list("Saved view", NO_VIEW)
-        self.name = ipywidgets.Text(description="Save as", placeholder="name", style=_ABOVE, layout=_above("12em"))
+        self.name = ipywidgets.Text(description="Save as", placeholder="name", style=_ABOVE, layout=_above("17em"))
         self.audience = _list("Export for", AUDIENCES)
         self.format = _list("What", TABLES | CHARTS)
         self.code = ipywidgets.HTML()
