@@ -88,6 +88,20 @@ def test_logrank_of_the_spells_is_lifelines() -> None:
     assert curves.filter(day=0)["at_risk"].sum() == times.height
 
 
+def test_first_visit_splits_and_the_last_one_closes() -> None:
+    """Newcomers are split by their first visit's provider; where they stand follows from their last visit."""
+    visited = example({"a": ["2026-01-05", "2026-02-05", "2026-03-05"]}).with_columns(
+        provider_id=pl.Series(["first", "between", "last"]), appointment_type_id=pl.Series(["start", "start", "close"])
+    )
+    until: dict[str, Any] = {"as_of": "2026-06-30"}
+    assert cohorts(visited, **until, split="provider")["provider_id"].unique().to_list() == ["first"]
+    assert spells(visited, **until, split="provider")["provider_id"].to_list() == ["first"]
+    assert worklist(visited, **until, key=KEY)["provider_id"].to_list() == ["last"]
+    ended = {kind: states(visited, clients(a={}), **until, closing_type_ids=[kind]) for kind in ("start", "close")}
+    reasons = {kind: rows.filter(pl.col("clients") > 0)["reason"].to_list() for kind, rows in ended.items()}
+    assert reasons == {"start": ["not seen"], "close": ["closing visit"]}
+
+
 def test_survival_of_nobody_is_empty() -> None:
     nobody = example({"a": ["2026-01-01 No-Show"]})
     assert survival(nobody, as_of="2026-06-30").is_empty()
