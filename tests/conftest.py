@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     import pathlib
     from collections.abc import Callable, Iterator
 
+    from browsing import Lab
+
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 
 
@@ -100,6 +102,26 @@ def without_waiting() -> Iterator[None]:
     """Retry at once, and often."""
     with stamina.set_testing(True, attempts=200):
         yield
+
+
+@pytest.fixture(scope="session")
+def lab_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the URL of a JupyterLab that serves the notebooks."""
+    from browsing import serving_lab  # noqa: PLC0415, playwright is for the browser tests alone
+
+    with serving_lab(tmp_path_factory.mktemp("lab")) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def lab(lab_address: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Return the notebook that the module names, in a browser, after Run All; a picture shows it before."""
+    from browsing import opened, run_all  # noqa: PLC0415
+
+    with opened(lab_address, request.module.NOTEBOOK, tmp_path_factory.mktemp("screenshots")) as lab:
+        lab.shoot(f"{request.module.NOTEBOOK}-reopened", lab.page.locator("[data-mime-type='image/png']").last)
+        run_all(lab)
+        yield lab
 
 
 @contextlib.contextmanager
