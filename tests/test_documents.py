@@ -1,0 +1,128 @@
+"""README, CONTRIBUTING and docs/ keep their word: every block of code runs, in its order, on the demo practice.
+
+The blocks of a document share one namespace and one empty folder. A block after "Save as `NAME`" becomes that file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+from healthie_nb import cli
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from healthie_nb.demo import Served
+
+PROJECT = Path(__file__).parents[1]
+DOCUMENTS = sorted(path for place in (".", "docs") for path in (PROJECT / place).glob("*.md"))
+IDS = [path.name for path in DOCUMENTS]
+SHELL = ("sh", "bash", "console")
+# Lines of shell that are not run here, and why. What begins with healthie-nb is still held to its options.
+NOT_RUN = {
+    "python3 start.py": "JupyterLab stays until Ctrl-C; test_lab and test_browser start it",
+    "python3 start.py test": "it is what runs this",
+    "export HEALTHIE_API_KEY=gh_live_...": "no key of Healthie's here; the demo practice takes its place",
+}
+
+
+class Block(NamedTuple):
+    """A fenced block: its language, what it holds, the line it begins on, and the file it is to be saved as."""
+
+    language: str
+    text: str
+    line: int
+    file: str | None
+
+
+def blocks(path: Path) -> Iterator[Block]:
+    text = path.read_text(encoding="utf-8")
+    for found in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
+        before = text[: found.start()].rstrip().rpartition("\n\n")[2]
+        saved = re.search(r"[Ss]ave(?: this| it)? as\s+`([^`]+)`", before)
+        yield Block(found[1], found[2], text[: found.start(2)].count("\n"), saved[1] if saved else None)
+
+
+def commands(block: Block) -> list[str]:
+    lines = (re.sub(r"(^|\s+)#.*", "", line).strip() for line in block.text.splitlines())
+    return [line.removeprefix("$ ") for line in lines if line]
+
+
+def as_installed(command: str) -> str:
+    """Return the command that start.py becomes once everything is set up."""
+    return re.sub(r"^python3 start\.py (?!test)", "healthie-nb ", command)
+
+
+@pytest.fixture
+def folder(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stand in an empty folder, with the environment of somebody connected to the small clinic."""
+    environment = {
+        "HEALTHIE_API_URL": served.url,
+        "HEALTHIE_API_KEY": served.key,
+        "HEALTHIE_MAX_RPS": "250",
+        "HEALTHIE_CACHE_DIR": str(tmp_path / "cache"),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.chdir(empty)
+    monkeypatch.syspath_prepend(empty)
+    return empty
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=IDS)
+def test_every_block_runs(path: Path, folder: Path) -> None:
+    namespace: dict[str, object] = {"__name__": path.stem}
+    for block in blocks(path):
+        if block.file:
+            (folder / block.file).parent.mkdir(parents=True, exist_ok=True)
+            (folder / block.file).write_text(block.text, encoding="utf-8")
+        elif block.language == "python":
+            exec(compile("\n" * block.line + block.text, path, "exec", dont_inherit=True), namespace)
+        elif block.language in SHELL:
+            script = "\n".join(as_installed(line) for line in commands(block) if line not in NOT_RUN)
+            done = subprocess.run(
+                ["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, f"{path.name}, line {block.line}:\n{done.stdout[-2000:]}{done.stderr[-4000:]}"
+        else:
+            assert block.language == "text", f"{path.name}, line {block.line}: nothing runs {block.language!r}"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=IDS)
+def test_commands_that_are_not_run_are_ones_that_there_are(path: Path) -> None:
+    for line in (line for block in blocks(path) if block.language in SHELL for line in commands(block)):
+        name, *given = shlex.split(as_installed(line))
+        if line in NOT_RUN and name == "healthie-nb":
+            assert callable(cli._parser(given[0]).parse_args(given).run)
+
+
+def test_every_command_that_is_not_run_stands_in_a_document() -> None:
+    written = {
+        line for path in DOCUMENTS for block in blocks(path) if block.language in SHELL for line in commands(block)
+    }
+    assert set(NOT_RUN) <= written
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=IDS)
+def test_links_within_the_project_lead_somewhere(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'src="([^"]+)"', text):
+        place, _, heading = target.partition("#")
+        if place.startswith(("http://", "https://", "mailto:")):
+            continue
+        at = path.parent / place if place else path
+        assert at.exists(), f"{path.name}: {target}"
+        if heading:
+            headings = re.findall(r"^#+ (.*)$", at.read_text(encoding="utf-8"), re.MULTILINE)
+            assert heading in {re.sub(r"[^\w\- ]", "", name.lower()).replace(" ", "-") for name in headings}, target
