@@ -1,6 +1,6 @@
 """Rows as they came over the wire become a typed, flat polars frame.
 
-polars reads the JSON of a whole page at once, with a schema, so no row is ever a Python object. It reads numbers and
+polars reads the JSON of many pages at once, with a schema, so no row is ever a Python object. It reads numbers and
 times as text, because it would round 50.5 to 50 and lose what is too large; the casts that follow are strict.
 """
 
@@ -28,6 +28,7 @@ DTYPES: dict[str, pl.DataType] = {
     "Int": pl.Int64(),
     "Float": pl.Float64(),
 }
+AT_ONCE = 32  # pages that are read together: fewer cost more calls, more no longer fit the processor's cache
 # Healthie writes an instant in one of four shapes; the last two are made into the first.
 ISO = "%Y-%m-%dT%H:%M:%S%.f%z"
 SPACED = "%Y-%m-%d %H:%M:%S%.f %z"
@@ -51,31 +52,21 @@ def schema(fields: Sequence[Field]) -> dict[str, pl.DataType]:
     return columns
 
 
-def page(nodes: bytes, fields: Sequence[Field]) -> tuple[pl.DataFrame, int]:
-    """Return the rows in a JSON list as they are, nested and as text, and how many items of the list were null."""
-    wire = _wire(tuple(fields))
-    # polars cannot read a list that holds null; as a column of a row it can, at half the speed.
-    for text, dtypes in ((nodes, wire), (b'[{"nodes":' + nodes + b"}]", {"nodes": pl.List(pl.Struct(wire))})):
-        try:
-            rows = pl.read_json(text, schema=dtypes)
-        except pl.exceptions.PolarsError:
-            continue
-        if dtypes is wire:
-            return rows, 0
-        items = rows.get_column("nodes").explode(empty_as_null=False)
-        return items.drop_nulls().struct.unnest(), items.null_count()
-    raise FrameError("the rows do not have the shape that the schema promises; was the query checked against this API?")
+def frame(pages: Sequence[bytes], fields: Sequence[Field]) -> pl.DataFrame:
+    """Return rows as one flat frame with the columns of `schema(fields)`, also when there are none.
 
-
-def frame(pages: Sequence[pl.DataFrame], fields: Sequence[Field]) -> pl.DataFrame:
-    """Return pages as one flat frame with the columns of `schema(fields)`, also when there are no rows.
+    `pages` are JSON objects with commas between them: the items of a list, without its brackets.
 
     Raises
     ------
     FrameError
-        A value that is not of its type; polars would round it, or make it null.
+        A value that is not of its type; polars would round it, or make it null. Or rows of another shape.
     """
-    rows = pl.concat([pl.DataFrame(schema=_wire(tuple(fields))), *pages])
+    rows = _read([page for page in pages if page], _wire(tuple(fields)))
+    if rows is None:  # Raised out here, without what polars quotes.
+        raise FrameError(
+            "the rows do not have the shape that the schema promises; was the query checked against this API?"
+        )
     leaves = list(_leaves(fields, pl.col))
     instants = [column.drop_nulls().first().alias(name) for name, column, field in leaves if _is_instant(field)]
     some = rows.select(instants).row(0, named=True) if instants and rows.height else {}
@@ -94,6 +85,14 @@ def frame(pages: Sequence[pl.DataFrame], fields: Sequence[Field]) -> pl.DataFram
     if len(typed) < len(leaves):  # Raised out here, without the values that polars quotes.
         raise FrameError(f"column {name}: a value is not of type {field.type}; nothing was rounded or dropped")
     return pl.DataFrame(typed)
+
+
+def _read(pages: Sequence[bytes], wire: dict[str, pl.DataType]) -> pl.DataFrame | None:
+    """Return pages as they are, nested and as text; None where they have another shape."""
+    joined = (b"[" + b",".join(pages[at : at + AT_ONCE]) + b"]" for at in range(0, len(pages), AT_ONCE))
+    with contextlib.suppress(pl.exceptions.PolarsError):
+        return pl.concat([pl.DataFrame(schema=wire), *(pl.read_json(text, schema=wire) for text in joined)])
+    return None
 
 
 def _dtype(field: Field) -> pl.DataType:

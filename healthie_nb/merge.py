@@ -46,24 +46,30 @@ class Merge:
 
     # -- pulled parts ----------------------------------------------------------------------------------------------
 
-    def cover(self, part: Part) -> None:
-        """Store a part in the place of what covered its span; rows that it lacks are gone, for now."""
-        kind = WINDOW if part.window else WHOLE
+    def cover(self, parts: Iterable[Part]) -> None:
+        """Store parts in the place of what covered their spans; rows that they lack are gone, for now."""
         with self._writing:
-            old = [
-                held
-                for held in self.store.manifest.of(kind)
-                if part.window is None or (held.window and common(held.window, part.window))
-            ]
-            before = self._replaced(old, part.window)
-            facts = {"null_items": part.null_items, "is_settled": part.is_settled}
-            doubt = (part.doubt.start, part.doubt.end) if part.doubt and self.query.changed else None
-            new = [self.store.put(part.rows, kind=kind, now=self.now, window=part.window, doubt=doubt, **facts)]
-            new += [rest for held in old for rest in self._rests(held, part.window)]
-            if before is not None:
-                self.has_moved |= not before.sort(by(self.query)).equals(part.rows)
-                new += self._missing(before.join(part.rows, on="id", how="anti"))
-            self.store.replace(old, new, now=self.now)
+            held = self.store.manifest.of(WINDOW, WHOLE)
+            replacing = [part for part in parts if any(_is_over(part, each) for each in held)]
+            new = [self._stored(part) for part in parts if part not in replacing]
+            if new:
+                self.store.replace((), new, now=self.now)
+            for part in replacing:
+                self._put_over(part)
+
+    def _put_over(self, part: Part) -> None:
+        old = [held for held in self.store.manifest.of(WINDOW, WHOLE) if _is_over(part, held)]
+        before = self._within(self.store.read(old), part.window)
+        self.has_moved |= not before.sort(by(self.query)).equals(part.rows)
+        new = [self._stored(part), *(rest for held in old for rest in self._rests(held, part.window))]
+        new += self._missing(before.join(part.rows, on="id", how="anti"))
+        self.store.replace(old, new, now=self.now)
+
+    def _stored(self, part: Part) -> StoredPart:
+        facts = {"null_items": part.null_items, "is_settled": part.is_settled}
+        doubt = (part.doubt.start, part.doubt.end) if part.doubt and self.query.changed else None
+        kind = WINDOW if part.window else WHOLE
+        return self.store.put(part.rows, kind=kind, now=self.now, window=part.window, doubt=doubt, **facts)
 
     def carve(self, windows: Iterable[Window]) -> list[Window]:
         """Cut up parts that are to be pulled again, so that each pull writes a little; return the windows to pull.
@@ -89,9 +95,6 @@ class Merge:
         times = self._within(rows, inside).get_column(self.query.window or "")
         pieces = [*without(part.window, inside), *sliced(inside, times.gather_every(CUT).to_list())]
         return [self._put(self._within(rows, piece), part, piece) for piece in pieces]
-
-    def _replaced(self, old: Sequence[StoredPart], window: Window | None) -> pl.DataFrame | None:
-        return self._within(self.store.read(old), window) if old else None
 
     def _rests(self, held: StoredPart, window: Window | None) -> list[StoredPart]:
         """Write what a part holds outside a window as parts of their own."""
@@ -228,6 +231,11 @@ def _groups(parts: Sequence[StoredPart]) -> list[list[StoredPart]]:
         else:
             groups.append([part])
     return [group for group in groups if len(group) > 1]
+
+
+def _is_over(part: Part, held: StoredPart) -> bool:
+    """Whether a part is to take the place of a stored one, or of some of it."""
+    return part.window is None or bool(held.window and common(held.window, part.window))
 
 
 def _is_plain(part: StoredPart) -> bool:

@@ -283,7 +283,7 @@ class Practice:
 
         async def main() -> Refresh:
             async with self._connection.session() as session:
-                puller = Puller(session, query, question.variables, took=progress.take)
+                puller = Puller(session, query, question.variables, progress=progress)
                 clients = None if ONE_CLIENT in question.variables else self._client_ids
                 refresh = Refresh(puller, question.store, query, self._clock(), clients=clients)
                 await up_to_date(refresh, question.window, is_stale=is_stale)

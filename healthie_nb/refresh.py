@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from healthie_nb.flight import Flight, finely
 from healthie_nb.merge import Merge
 from healthie_nb.pages import TRIES, Page, Part, Puller, by, instant
 from healthie_nb.store import WHOLE, WINDOW, DamagedPartError, Store, StoredPart
@@ -68,7 +69,7 @@ class Refresh:
             await self._whole(is_stale=is_stale)
         else:
             again = await asyncio.to_thread(self._again, suspects, is_stale=is_stale)
-            await self.puller.windows([*again, *self.store.manifest.missing(window)], self._keep)
+            await Flight(self.puller, self._keep).pull([*again, *self.store.manifest.missing(window)])
         await self._settle()
         await asyncio.to_thread(self._finish)
 
@@ -102,7 +103,7 @@ class Refresh:
     async def _whole(self, *, is_stale: bool) -> None:
         held = self.store.manifest.of(WHOLE)
         if not held or any(map(self._is_due, held)) or (is_stale and not self.query.changed):
-            await self._keep(await self._pulled())
+            await self._keep([await self._pulled()])
 
     async def _pulled(self) -> Part:
         part = await self.puller.whole()
@@ -122,8 +123,8 @@ class Refresh:
         rows = pl.concat([part.rows for part in parts]).unique("id").sort(by(self.query))
         return Part(rows, None, sum(part.null_items for part in parts), all(part.is_settled for part in parts))
 
-    async def _keep(self, part: Part) -> None:
-        await asyncio.to_thread(self.merge.cover, part)
+    async def _keep(self, parts: Sequence[Part]) -> None:
+        await asyncio.to_thread(self.merge.cover, parts)
 
     # -- what changed ----------------------------------------------------------------------------------------------
 
@@ -156,17 +157,17 @@ class Refresh:
 
         def is_below(answer: Page) -> bool:
             nonlocal floor
-            times = answer.rows.get_column("updated_at").drop_nulls()
-            if floor is None and is_first and times.len():
-                floor = instant(times[0]) - OVERLAP
-            return floor is not None and times.len() > 0 and instant(times[-1]) < floor
+            newest, oldest = (row["updated_at"] if row else None for row in (answer.first, answer.last))
+            if floor is None and is_first and newest:
+                floor = instant(newest) - OVERLAP
+            return floor is not None and oldest is not None and instant(oldest) < floor
 
         for _ in range(TRIES):
             chain = await self.puller.chain(self.query.changed, until=is_below)
             # Newest first, arrivals push rows down and only departures can hide one: then the count has fallen.
             if not chain.has_shrunk:
                 break
-        rows = self.puller.frame(chain.pages)
+        rows = await asyncio.to_thread(self.puller.frame, chain.pages)
         self._total = chain.totals[-1]
         recent = rows.filter((pl.col("updated_at") >= floor) | pl.col("updated_at").is_null()) if floor else rows
         return recent, not chain.has_shrunk
@@ -186,7 +187,7 @@ class Refresh:
             if not self.query.window:
                 differs = self.query.changed is not None and self._differs()
                 if differs and (not is_compared or was_moving):
-                    await self._keep(await self._pulled())
+                    await self._keep([await self._pulled()])
                     is_compared = True
                     continue
                 return
@@ -210,10 +211,10 @@ class Refresh:
         def fine() -> list[Window]:
             parts = self.store.manifest.of(WINDOW)
             found = joined(self.merge.carve(joined(windows)))
-            rows = self.store.read(parts)
-            return [piece for window in found for piece in self.puller.finely(window, rows)]
+            times = self.store.read(parts).get_column(self.query.window or "")
+            return [piece for window in found for piece in finely(window, times, self.puller.page_size)]
 
-        await self.puller.windows(await asyncio.to_thread(fine), self._keep)
+        await Flight(self.puller, self._keep).pull(await asyncio.to_thread(fine))
 
 
 def _named(window: Window | None) -> str:

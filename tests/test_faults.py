@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import signal
@@ -96,10 +97,10 @@ CHILD = """
 import pathlib, sys
 sys.path.insert(0, sys.argv[1])
 from conftest import Clock
-from healthie_nb import pages
+from healthie_nb import flight
 from healthie_nb.practice import Practice
 from healthie_nb.settings import Settings
-pages.KEPT_PAGES = 2
+flight.KEPT_PAGES = 2
 folder = pathlib.Path(sys.argv[4])
 settings = Settings(
     url=sys.argv[2], key=sys.argv[3], cache_dir=folder / "cache", data_dir=folder / "data", max_rps=1e5
@@ -116,9 +117,11 @@ def child(served: object, folder: pathlib.Path) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_killed_three_times_it_asks_for_what_is_not_stored_and_ends_with_the_same_frame(tmp_path: pathlib.Path) -> None:
+def test_killed_three_times_it_asks_for_what_is_not_stored_and_ends_with_the_same_frame(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     chance = random.Random(7)
-    with clinic(tmp_path, clients=400, latency_ms=(40, 60)) as (practice, served, clock):
+    with clinic(tmp_path, clients=400, latency_ms=(100, 140)) as (practice, served, clock):
         undisturbed = connected(served, tmp_path / "other", clock).load("appointments", **SPAN)
         for _ in range(3):
             before, last = pages(served), chance.randrange(20, 36)
@@ -131,6 +134,7 @@ def test_killed_three_times_it_asks_for_what_is_not_stored_and_ends_with_the_sam
         times = undisturbed.get_column("starts_at")
         missing = sum(int(times.is_between(gap.start, gap.end, closed="left").sum()) for gap in gaps)
         assert missing < times.len()
+        monkeypatch.setattr("healthie_nb.flight.WORTH_A_SPLIT", math.inf)  # each cut would cost up to a page
         before = pages(served)
         assert practice.load("appointments", **SPAN).equals(undisturbed)
         assert pages(served) - before <= missing / 100 + 2 * (len(gaps) + 4) + 4

@@ -12,15 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from healthie_nb import pages, query
+from healthie_nb import flight, query
 from healthie_nb.failures import ApiError, PartialError, TooComplexError
-from healthie_nb.pages import Part, Puller, instant
+from healthie_nb.flight import Flight
+from healthie_nb.pages import Page, Part, Puller, instant
 from healthie_nb.windows import Window, joined
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import polars as pl
+    from collections.abc import Callable, Sequence
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 ASKED = query.read("appointments")
@@ -58,12 +57,12 @@ class Calendar:
 
 def pulled(calendar: Calendar, window: Window, size: int = 5) -> list[Part]:
     puller, kept = Puller(calendar, ASKED, {}), []  # type: ignore[arg-type]
-    puller._page_size = size
+    puller.page_size = size
 
-    async def keep(part: Part) -> None:
-        kept.append(part)
+    async def keep(parts: Sequence[Part]) -> None:
+        kept.extend(parts)
 
-    asyncio.run(puller.windows([window], keep))
+    asyncio.run(Flight(puller, keep).pull([window]))
     return kept
 
 
@@ -79,7 +78,7 @@ def whole(hours: int) -> Window:
 @given(hours=st.lists(st.integers(0, 60), max_size=120), end=st.integers(1, 61), every=st.integers(2, 6))
 def test_parts_hold_each_row_of_the_window_once_whatever_the_calendar(hours: list[int], end: int, every: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pages, "KEPT_PAGES", every)
+        patch.setattr(flight, "KEPT_PAGES", every)
         calendar = Calendar(hours)
         parts = pulled(calendar, whole(end))
     assert sorted(ids(parts)) == sorted(id_ for id_, at in calendar.rows.items() if at < START + timedelta(hours=end))
@@ -130,7 +129,7 @@ def test_null_items_are_counted_where_they_are(hours: list[int], hidden: set[int
 
 
 def test_a_long_window_is_kept_as_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages, "KEPT_PAGES", 3)
+    monkeypatch.setattr(flight, "KEPT_PAGES", 3)
     monkeypatch.setattr(Pace, "rate", 0.0)  # one request at a time
     calendar = Calendar([hour // 2 for hour in range(200)])
     calendar.latency_s = 0.0
@@ -141,13 +140,13 @@ def test_a_long_window_is_kept_as_it_comes(monkeypatch: pytest.MonkeyPatch) -> N
 
     calendar.edit = broken
     puller, kept = Puller(calendar, ASKED, {}), []  # type: ignore[arg-type]
-    puller._page_size = 5
+    puller.page_size = 5
 
-    async def keep(part: Part) -> None:
-        kept.append(part)
+    async def keep(parts: Sequence[Part]) -> None:
+        kept.extend(parts)
 
     with pytest.raises(ConnectionError):
-        asyncio.run(puller.windows([whole(100)], keep))
+        asyncio.run(Flight(puller, keep).pull([whole(100)]))
     assert len(ids(kept)) > 100
     assert sorted(ids(kept), key=int) == [str(number) for number in range(len(ids(kept)))]
     assert kept[0].window
@@ -170,10 +169,10 @@ def test_pages_in_flight_that_are_too_complex_shrink_together() -> None:
     windows = [Window(START + timedelta(hours=day), START + timedelta(hours=day + 10)) for day in range(0, 60, 10)]
     found: list[Part] = []
 
-    async def keep(part: Part) -> None:
-        found.append(part)
+    async def keep(parts: Sequence[Part]) -> None:
+        found.extend(parts)
 
-    asyncio.run(puller.windows(windows, keep))
+    asyncio.run(Flight(puller, keep).pull(windows))
     assert len(ids(found)) == 60
 
 
@@ -247,14 +246,14 @@ def test_a_page_of_the_newest_version_of_each_row_wins() -> None:
     calendar.changed["0"] = START + timedelta(days=1)
     puller = Puller(calendar, ASKED, {})  # type: ignore[arg-type]
 
-    def nodes(*rows: dict[str, Any]) -> pl.DataFrame:
+    def answer(*rows: dict[str, Any]) -> Page:
         info = {"has_next_page": False}
         text = json.dumps({"appointments": {"total_count": 1, "page_info": info, "nodes": list(rows)}})
-        return puller._read(text.encode()).rows
+        return puller._read(text.encode())
 
     new = calendar.row("0", START + timedelta(hours=5))
     calendar.changed.clear()
     old = calendar.row("0", START + timedelta(hours=1))
     for order in ([new, old], [old, new]):
-        rows = puller.frame([nodes(row) for row in order])
+        rows = puller.frame([answer(row) for row in order])
         assert rows.get_column("starts_at").to_list() == [START + timedelta(hours=5)]

@@ -106,7 +106,7 @@ def test_edits_while_paging_leave_nothing_behind(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     """An arrival can hide a departure from every count; what is loaded after the last edit is exact."""
-    monkeypatch.setattr("healthie_nb.pages.KEPT_PAGES", 3)
+    monkeypatch.setattr("healthie_nb.flight.KEPT_PAGES", 3)
     with clinic(tmp_path, fault_seed=seed) as (practice, served, clock), warnings.catch_warnings():
         warnings.simplefilter("ignore", IncompleteWarning)
         for every in (1, 2, 5):
@@ -231,7 +231,7 @@ class Crowd(RuleBasedStateMachine):
     def open(self, seed: int) -> None:
         self.stack = contextlib.ExitStack()
         self.stack.enter_context(stamina.set_testing(True, attempts=200))
-        self.stack.enter_context(pytest.MonkeyPatch.context()).setattr("healthie_nb.pages.KEPT_PAGES", 3)
+        self.stack.enter_context(pytest.MonkeyPatch.context()).setattr("healthie_nb.flight.KEPT_PAGES", 3)
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="healthie-nb-crowd-"))
         self.practice, self.served, self.clock = self.stack.enter_context(
             clinic(self.folder, clients=60, fault_seed=seed)
