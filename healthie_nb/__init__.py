@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from healthie_nb import roles as roles
     from healthie_nb import stats as stats
     from healthie_nb import tables as tables
+    from healthie_nb import tiles as tiles
     from healthie_nb import views as views
     from healthie_nb import volume as volume
     from healthie_nb.practice import Practice as Practice
@@ -45,6 +46,7 @@ _MODULES = {
     "roles",
     "stats",
     "tables",
+    "tiles",
     "views",
     "volume",
 }
@@ -64,6 +66,7 @@ __all__ = [
     "roles",
     "stats",
     "tables",
+    "tiles",
     "views",
     "visits",
     "volume",

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from html import unescape
+
+import polars as pl
+import pytest
+
+from healthie_nb import quality, tiles
+from healthie_nb.visits import example
+
+SHOWN = tiles.Tiles(
+    [
+        tiles.Tile("Notes signed within 72 h", "87%", "412 of 474, 95 % interval 84-90", "amber"),
+        tiles.Tile("Ready", "61%", "of 90 coming visits", "green"),
+        tiles.Tile("Seen", "1,200"),
+    ],
+    title="June 2026",
+    synthetic=True,
+)
+CHECKS = quality.checks(
+    example({"ada": ["2026-01-05", "2026-01-05"], "bob": ["2026-01-06"]}),
+    as_of="2026-01-31",
+    loaded_at=datetime(2026, 2, 2, tzinfo=UTC),
+)
+
+
+def words(html: str) -> list[str]:
+    """Pieces of text on the page, in order."""
+    text = re.sub(r"<style>.*?</style>", "", html, flags=re.DOTALL)
+    return [unescape(piece).strip() for piece in re.findall(r">([^<]+)", text) if piece.strip()]
+
+
+def test_tiles_say_everything_in_lines() -> None:
+    assert repr(SHOWN).splitlines() == [
+        "June 2026",
+        "Demo practice: synthetic data",
+        "Notes signed within 72 h: 87% · 412 of 474, 95 % interval 84-90 · ! caution",
+        "Ready: 61% · of 90 coming visits · ✓ good",
+        "Seen: 1,200",
+    ]
+
+
+def test_page_says_what_the_text_says() -> None:
+    said = words(SHOWN._repr_html_())
+    assert said == [part for line in repr(SHOWN).splitlines() for part in re.split(r": (?=\d)| · ", line)]
+
+
+def test_real_data_is_not_called_synthetic() -> None:
+    shown = tiles.Tiles([tiles.Tile("Seen", "1")], title="June", synthetic=False)
+    assert "synthetic" not in repr(shown) + shown._repr_html_()
+    assert "synthetic" not in repr(tiles.trust(CHECKS, synthetic=False))
+
+
+@pytest.mark.parametrize("tone", ["green", "amber", "red"])
+def test_tone_is_said_without_colour(tone: tiles.tile.Tone) -> None:
+    tile = tiles.Tile("Seen", "1", tone=tone)
+    assert words(tile.html())[-1] == tiles.tile.SIGNS[tone]
+    assert str(tile).endswith(tiles.tile.SIGNS[tone])
+
+
+def test_page_has_no_script_and_names_no_host() -> None:
+    for html in (SHOWN._repr_html_(), tiles.trust(CHECKS, synthetic=True)._repr_html_()):
+        assert not re.search(r"<script|https?:|url\(|@import| on\w+=", html)
+
+
+def test_what_a_practice_wrote_is_text_in_html() -> None:
+    odd = tiles.Tiles([tiles.Tile("<i>", "<u>", "<b>")], title='"><script>', synthetic=True)._repr_html_()
+    assert not re.search(r"<(i|u|script)>", odd)
+    checks = CHECKS.with_columns(value=pl.lit("<script>"), meaning=pl.lit("<i>"), advice=pl.lit("<u>"))
+    assert not re.search(r"<(i|u|script)>", tiles.trust(checks, synthetic=True)._repr_html_())
+
+
+def test_strip_has_a_chip_for_each_check() -> None:
+    html = tiles.trust(CHECKS, synthetic=True)._repr_html_()
+    chips = html.partition("hn-chips")[2].partition("hn-chips")[2].partition("</ul>")[0]
+    assert sorted(re.findall(r"<li[^>]*>\S ([^<]+)", chips)) == sorted(check.name for check in quality.CHECKS)
+
+
+def test_problems_come_first_and_say_what_to_do() -> None:
+    strip = tiles.trust(CHECKS, synthetic=True)
+    lines = repr(strip).splitlines()
+    doubles = CHECKS.row(by_predicate=pl.col("check") == "doubles", named=True)
+    at = lines.index(f"✕ doubles: {doubles['value']}")
+    assert lines[at + 1 : at + 3] == [f"  {doubles['meaning']}", f"  To do: {doubles['advice']}"]
+    signs = [line[0] for line in lines[2:] if not line.startswith(" ")]
+    assert signs == sorted(signs, key="✕!?✓".index)
+    open_part = strip._repr_html_().partition("<details>")[0]
+    assert doubles["advice"] in unescape(open_part)
+
+
+def test_what_was_not_checked_is_no_caution() -> None:
+    strip = tiles.trust(CHECKS, synthetic=True)
+    assert "? reconciled: not checked" in repr(strip).splitlines()
+    asked_for = CHECKS.row(by_predicate=pl.col("check") == "reconciled", named=True)["advice"]
+    opened, _, folded = map(unescape, strip._repr_html_().partition("<details>"))
+    assert asked_for in folded
+    assert asked_for not in opened
+
+
+def test_title_counts_the_checks_of_each_kind() -> None:
+    strip = tiles.trust(CHECKS, synthetic=True)
+    counts = {word.removesuffix("s"): int(count) for count, word in re.findall(r"(\d+) ([a-z ]+)", strip.title)}
+    assert counts == {
+        "problem": CHECKS.filter(pl.col("level") == "red").height,
+        "caution": CHECKS.filter(pl.col("level") == "amber", pl.col("value") != "not checked").height,
+        "not checked": CHECKS.filter(pl.col("value") == "not checked").height,
+        "good": CHECKS.filter(pl.col("level") == "green").height,
+    }
