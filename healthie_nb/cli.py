@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "check": "check queries and tell what they cost, without sending them",
     "key": "keep the API key in the system keyring",
     "schema": "keep the whole schema of an endpoint, for queries of your own",
+    "report": "run a notebook with your parameters and write it as one HTML page",
     "cache": "list or remove what is kept on this machine",
 }
 

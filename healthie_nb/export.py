@@ -6,6 +6,7 @@ and what they would follow from are hidden, ids left out, and what cannot be mad
 
 from __future__ import annotations
 
+import os
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -129,20 +130,26 @@ def page(notebook: Any, path: str | Path, *, audience: Audience, provenance: Pro
     """
     from healthie_nb.page import html  # noqa: PLC0415, a table needs no nbconvert
 
-    target = _target(path, (".html",))
-    if audience != "internal":
-        _refuse_outside(audience)
+    target = page_target(path, audience=audience)
     content = html(notebook, provenance.said(audience=audience), title=title)
     return _write({target: content.encode()}, provenance, audience=audience, what=title or "notebook", rows=None)
 
 
-def _refuse_outside(audience: str) -> None:
-    if audience != "external":
+def page_target(path: str | Path, *, audience: Audience) -> Path:
+    """Where `page` would write, for who wants to know before a notebook is run.
+
+    Raises
+    ------
+    ExportError as `page`.
+    """
+    if audience not in ("internal", "external"):
         raise ValueError(f"audience is {audience!r}; allowed are 'internal' and 'external'.")
-    raise ExportError(
-        "a whole notebook cannot be made safe for readers outside the practice: it shows small counts and lists of "
-        "clients. Export the tables and charts they need one by one, with audience='external'."
-    )
+    if audience == "external":
+        raise ExportError(
+            "a whole notebook cannot be made safe for readers outside the practice: it shows small counts and lists of "
+            "clients. Export the tables and charts they need one by one, with audience='external'."
+        )
+    return _target(path, (".html",))
 
 
 def _target(path: str | Path, endings: tuple[str, ...]) -> Path:
@@ -151,6 +158,8 @@ def _target(path: str | Path, endings: tuple[str, ...]) -> Path:
         raise ExportError(f"{target.name} ends in {target.suffix or 'nothing'}; give it one of {', '.join(endings)}.")
     if not target.parent.is_dir():
         raise ExportError(f"there is no folder {target.parent}: make it, or give another.")
+    if target.is_dir() or not os.access(target.parent, os.W_OK):
+        raise ExportError(f"{target} cannot be written: {'it is a folder' if target.is_dir() else 'no permission'}.")
     return target
 
 

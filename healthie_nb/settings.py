@@ -86,7 +86,7 @@ def cache_dir(env: Mapping[str, str]) -> Path:
 def from_environment(env: Mapping[str, str], *, allow_host: str | None = None) -> Settings | None:
     """Return the settings that the variables describe, with the key of the system keyring when they name none.
 
-    None when there is neither, which means the demo practice.
+    None when there is neither, or HEALTHIE_DEMO is set: that means the demo practice.
 
     Raises
     ------
@@ -95,6 +95,8 @@ def from_environment(env: Mapping[str, str], *, allow_host: str | None = None) -
     KeyringError
         A key is kept in the system keyring, which does not give it.
     """
+    if env.get("HEALTHIE_DEMO", "").strip():
+        return None
     key = env.get("HEALTHIE_API_KEY", "").strip()
     url = env.get("HEALTHIE_API_URL", "").strip()
     if not key:
