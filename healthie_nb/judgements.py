@@ -122,7 +122,8 @@ def forms(given: Given) -> Judgement:
     assert given.form_roles is not None
     require(given.form_templates, ["id", "is_chart_note"], query="form_templates")
     wanted = given.form_templates.filter(~pl.col("is_chart_note").fill_null(value=False))
-    missing = wanted.join(given.form_roles, left_on="id", right_on="form_id", how="anti").height
+    known = given.form_roles.filter(pl.col("role").is_not_null())
+    missing = wanted.join(known, left_on="id", right_on="form_id", how="anti").height
     return _level(missing, amber=1, red=max(wanted.height, 2)), f"{missing} of {wanted.height} forms"
 
 

@@ -40,18 +40,20 @@ _UNIQUE: Final = {
 }
 
 # Tried in this order on the name in lower case; the first that fits is proposed.
-_APPOINTMENT_RULES: Final = {
-    "admin": r"\b(admin\w*|meeting|supervision|internal|staff|block\w*|training|hold|test)\b",
-    "discovery": r"\b(discovery|intro\w*|meet (and|&) greet|free|enquir\w+|inquir\w+|screening call)\b",
-    "intake": r"\b(intake|initial|first|new (client|patient)|evaluation|assessment)\b",
-    "group": r"\b(group|class|workshop|webinar|circle)\b",
-    "follow-up": r"\b(follow[- ]?up|return\w*|session|check[- ]?in|ongoing|subsequent|review|visit|therapy)\b",
-}
-_FORM_RULES: Final = {
-    "outcome measure": r"\b(phq|gad|pcl|audit|eat|ede-?q|k10|dass|wsas|measure|scale|questionnaire|inventory)\b|-\d+\b",
-    "consent": r"\b(consent\w*|agreement|polic(y|ies)|hipaa|privacy|release|authori[sz]ation)\b",
-    "intake": r"\b(intake|history|demographic\w*|registration|new (client|patient)|welcome)\b",
-}
+_APPOINTMENT_RULES: Final = (
+    (r"\b(admin\w*|meeting|supervision|internal|staff|block\w*|training|hold|test)\b", "admin"),
+    (r"\b(discovery|intro\w*|meet (and|&) greet|free|enquir\w+|inquir\w+|screening call)\b", "discovery"),
+    (r"\b(intake|initial|first|new (client|patient)|evaluation|assessment)\b", "intake"),
+    (r"\b(group|class|workshop|webinar|circle)\b", "group"),
+    (r"\b(follow[- ]?up|return\w*|session|check[- ]?in|ongoing|subsequent|review|visit|therapy)\b", "follow-up"),
+)
+# A questionnaire of no kind named otherwise is a measure: one for new clients is their intake.
+_FORM_RULES: Final = (
+    (r"\b(phq|gad|pcl|audit|eat|ede-?q|k10|dass|wsas|measure|scale|inventory)\b|-\d+\b", "outcome measure"),
+    (r"\b(consent\w*|agreement|polic(y|ies)|hipaa|privacy|release|authori[sz]ation)\b", "consent"),
+    (r"\b(intake|history|demographic\w*|registration|new (client|patient)|welcome)\b", "intake"),
+    (r"\bquestionnaire\b", "outcome measure"),
+)
 
 
 def propose_roles(appointment_types: pl.DataFrame) -> pl.DataFrame:
@@ -115,9 +117,9 @@ def propose_form_roles(form_templates: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _first_fit(rules: dict[str, str]) -> pl.Expr:
+def _first_fit(rules: tuple[tuple[str, str], ...]) -> pl.Expr:
     name = pl.col("name").fill_null("").str.to_lowercase()
-    return pl.coalesce(pl.when(name.str.contains(rule)).then(pl.lit(role)) for role, rule in rules.items())
+    return pl.coalesce(pl.when(name.str.contains(rule)).then(pl.lit(role)) for rule, role in rules)
 
 
 def read(path: Path, kind: Kind) -> pl.DataFrame:
@@ -207,4 +209,5 @@ def unmapped(appointment_types: pl.DataFrame, roles: pl.DataFrame) -> pl.DataFra
     """
     require(appointment_types, ["id", "name"], query="appointment_types")
     types = appointment_types.select(appointment_type_id="id", name="name")
-    return types.join(roles, on="appointment_type_id", how="anti").sort("name", "appointment_type_id")
+    given = roles.filter(pl.col("role").is_not_null())
+    return types.join(given, on="appointment_type_id", how="anti").sort("name", "appointment_type_id")

@@ -43,6 +43,20 @@ def test_chart_notes_are_no_forms_to_map() -> None:
     assert propose_form_roles(forms).select("form_id", "role").rows() == [("2", "consent"), ("3", "outcome measure")]
 
 
+@pytest.mark.parametrize(
+    ("name", "role"),
+    [
+        ("New client questionnaire", "intake"),
+        ("Mood questionnaire", "outcome measure"),
+        ("New patient PHQ-9", "outcome measure"),
+        ("Satisfaction survey", None),
+    ],
+)
+def test_role_of_a_form_is_proposed_by_its_name(name: str, role: str | None) -> None:
+    forms = pl.DataFrame({"id": ["1"], "name": [name], "is_chart_note": [False]})
+    assert propose_form_roles(forms)["role"].item() == role
+
+
 def written(folder: Path, text: str) -> Path:
     path = folder / "words.csv"
     path.write_text(text, encoding="utf-8")
@@ -101,6 +115,6 @@ def test_missing_file_says_what_to_make(tmp_path: Path) -> None:
 
 
 def test_unmapped_types_are_listed() -> None:
-    roles = pl.DataFrame({"appointment_type_id": ["a"], "role": ["intake"]})
-    assert unmapped(types(a="Intake", b="Zebra"), roles).rows() == [("b", "Zebra")]
+    roles = pl.DataFrame({"appointment_type_id": ["a", "c"], "role": ["intake", None]})
+    assert unmapped(types(a="Intake", b="Zebra", c="Owl"), roles).rows() == [("c", "Owl"), ("b", "Zebra")]
     assert example({"ada": ["2026-01-05"]})["role"].item() is None
