@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "key": "keep the API key in the system keyring",
     "schema": "keep the whole schema of an endpoint, for queries of your own",
     "report": "run a notebook with your parameters and write it as one HTML page",
+    "check-notebooks": "check that saved notebooks hold nothing but the demo practice's outputs",
     "cache": "list or remove what is kept on this machine",
 }
 

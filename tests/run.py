@@ -26,6 +26,7 @@ STEPS = [
     ("lint", ["ruff", "check", "."]),
     ("types", ["mypy"]),
     ("queries", [sys.executable, "-m", "healthie_nb.cli", "check"]),
+    ("kept outputs", [sys.executable, "-m", "healthie_nb.cli", "check-notebooks", "notebooks"]),
     ("tests", [*PYTEST, "-q", "--cov", "--cov-report", "term:skip-covered"]),
     ("doctests", [*PYTEST, "-q", "--doctest-modules", "healthie_nb"]),
     ("notebooks", [*PYTEST, "-q", *NBVAL, "notebooks"]),

@@ -57,7 +57,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     for name in parameters.NOTEBOOKS:
         one = notebooks.add_parser(
-            name, help=f"options: healthie-nb report {name} --help", description=DESCRIPTION, allow_abbrev=False,
+            name, help=f"its options: report {name} --help", description=DESCRIPTION, allow_abbrev=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )  # fmt: skip
         one.add_argument("--out", type=Path, required=True, metavar="FILE", help="the page to write, ending in .html")
