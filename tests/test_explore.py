@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 import healthie_nb as hn
-from healthie_nb import explore, parameters
+from healthie_nb import explore, newcomers, parameters
 from healthie_nb.practice import Practice
 from healthie_nb.settings import Settings
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from healthie_nb.demo import Served
     from healthie_nb.live import Explorer
 
+SHOWS = parameters.described("retention")["show"].allowed
 SPAN = {"start": "2023-07-01", "end": "2026-12-31"}
 
 
@@ -85,13 +86,33 @@ def test_lines_of_a_view_give_its_rows(
     assert "Demo practice: synthetic data" in repr(shown)
 
 
+@pytest.mark.parametrize("is_filtered", [False, True], ids=["as it starts", "filtered"])
+@pytest.mark.parametrize("show", SHOWS)
+def test_lines_of_every_view_give_its_rows(notebook: dict[str, Any], show: str, *, is_filtered: bool) -> None:
+    shown = made(notebook, "retention", show=show, split="provider" if is_filtered else "")
+    if is_filtered:
+        chosen(shown, {"as_of": date(2026, 3, 31), "start": date(2025, 1, 1), "every": "quarter"})
+    rows = reproduced(notebook, shown)["rows"]
+    assert rows.equals(shown.rows)
+    assert not rows.is_empty()
+    assert "Demo practice: synthetic data" in repr(shown)
+
+
+@pytest.mark.parametrize("split", ["type", "modality", "source"])
+@pytest.mark.parametrize("show", ["second visit", "survival", "time to second visit"])
+def test_lines_of_a_split_view_give_its_rows(notebook: dict[str, Any], show: str, split: str) -> None:
+    shown = made(notebook, "retention", show=show, split=split, every="quarter")
+    assert reproduced(notebook, shown)["rows"].equals(shown.rows)
+    assert shown.rows[newcomers.SPLITS[split]].n_unique() > 1
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
         ({"start": date(2026, 1, 1)}, "The first day is after the last"),
         ({"end": None}, "Give a day in until"),
-        ({"as_of": date(2020, 1, 1)}, "No cohort begins between 2025-04-01 and 2025-06-30"),
-        ({"start": date(2023, 7, 2), "end": date(2023, 7, 3)}, "No cohort begins between 2023-07-02 and 2023-07-03"),
+        ({"as_of": date(2020, 1, 1)}, "Nobody began between 2025-04-01 and 2025-06-30 as of 2020-01-01"),
+        ({"start": date(2023, 7, 2), "end": date(2023, 7, 3)}, "Nobody began between 2023-07-02 and 2023-07-03"),
     ],
 )
 def test_impossible_view_says_so_in_words(notebook: dict[str, Any], settings: dict[str, Any], words: str) -> None:
@@ -101,6 +122,14 @@ def test_impossible_view_says_so_in_words(notebook: dict[str, Any], settings: di
     assert words in repr(shown)
     assert shown.rows.is_empty()
     assert "image/png" not in shown._repr_mimebundle_()
+
+
+@pytest.mark.parametrize("show", [show for show in SHOWS if show not in ("funnel", "states", "worklist")])
+def test_every_view_of_days_says_when_nobody_began_then(notebook: dict[str, Any], show: str) -> None:
+    shown = made(notebook, "retention", show=show, start="2023-07-02", end="2023-07-03", split="provider")
+    assert repr(shown).startswith("Nobody began between 2023-07-02 and 2023-07-03 as of 2026-06-30.")
+    shown.controls["start"].value = date(2023, 7, 4)
+    assert repr(shown) == "The first day is after the last: exchange them."
 
 
 def test_it_says_how_many_clients_remain(notebook: dict[str, Any]) -> None:

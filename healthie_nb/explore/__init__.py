@@ -1,6 +1,6 @@
 """Explorers, one call per notebook: controls that fit the data, and what each of their settings shows."""
 
-from healthie_nb.explore.choosing import began
+from healthie_nb.explore.choosing import began, names
 from healthie_nb.explore.clients import retention
 
-__all__ = ["began", "retention"]
+__all__ = ["began", "names", "retention"]

@@ -12,6 +12,7 @@ from healthie_nb import charts, controls, parameters, tables
 from healthie_nb.engines import reduced
 from healthie_nb.live import Answer, Show
 from healthie_nb.newcomers import day_number, occurred
+from healthie_nb.visits import MetricError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -46,6 +47,11 @@ LABELS: Final = {
     "form_ids": "Form",
 }
 WORDS: Final = {"": "nothing", "brackets": "days 31-90", "on": "in each period", "on or after": "in it or later"}
+NAMES_FROM: Final = {
+    "provider_id": "providers",
+    "appointment_type_id": "appointment_types",
+    "form_id": "form_templates",
+}
 LINE: Final = 100  # characters of code that need no second line
 NAMED: Final = tuple(column for column, _ in WHICH.values())
 
@@ -111,9 +117,43 @@ def within(day: str, start: str | date | None, end: str | date | None) -> list[p
     return least + most
 
 
+def in_order(view: Mapping[str, Any]) -> None:
+    """Refuse a view whose first day is after its last.
+
+    Raises
+    ------
+    MetricError saying so.
+    """
+    if view["start"] > view["end"]:
+        raise MetricError("The first day is after the last: exchange them.")
+
+
+def names(rows: pl.DataFrame) -> dict[str, str]:
+    """Name by id, for charts and tables: of providers, appointment types or form templates, as they are loaded.
+
+    Examples
+    --------
+    >>> names(pl.DataFrame({"id": ["7", "8"], "name": [" Dr Ada", "Dr Bob"], "is_active": [True, False]}))
+    {'7': 'Dr Ada', '8': 'Dr Bob (left)'}
+    """
+    has_left = ~pl.col("is_active") if "is_active" in rows.columns else pl.lit(value=False)
+    left = pl.when(has_left).then(pl.lit(" (left)")).otherwise(pl.lit(""))
+    return dict(rows.select("id", pl.col("name").str.strip_chars() + left).rows())
+
+
 def names_of(rows: pl.DataFrame, named: Mapping[str, pl.DataFrame]) -> dict[str, dict[str, str]]:
     """Name by id of what occurs, per column of WHICH; where a column's frame has no name it is the id."""
-    return {column: _names(rows[column], named.get(column)) for column in NAMED}
+    return {column: occurring(rows[column], named.get(column)) for column in NAMED}
+
+
+def occurring(ids: pl.Series, named: pl.DataFrame | None) -> dict[str, str]:
+    """Name by id of those that occur, by name; an id that has none is shown itself."""
+    ids = ids.drop_nulls().unique().sort()
+    if named is None:
+        return {key: key for key in ids}
+    known = names(named)
+    rows = ((key, known.get(key) or f"id {key}") for key in ids)
+    return dict(sorted(rows, key=lambda row: row[::-1]))
 
 
 def controls_of(
@@ -137,10 +177,22 @@ def _control(one: Parameter, value: Any, names: Mapping[str, Mapping[str, str]],
     return controls.one_of(label, value, {WORDS.get(word, word): word for word in one.allowed})
 
 
-def show(metric: str, controls: tuple[str, ...], title: str, answer: Callable[[Mapping[str, Any]], Answer]) -> Show:
-    """One thing to show, with the chart and the table of the metric's name."""
-    chart, parts = getattr(charts, metric), getattr(charts, f"{metric}_parts")
-    return Show(title, controls, answer, getattr(tables, metric), metric, chart=chart, parts=parts)
+def show(
+    metric: str,
+    controls: tuple[str, ...],
+    title: str,
+    answer: Callable[[Mapping[str, Any]], Answer],
+    *,
+    drawn: str = "",
+    has_links: bool = False,
+) -> Show:
+    """One thing to show, with the table of the metric's name and the chart where there is one.
+
+    `drawn` is their name where it is not the metric's; rows with links have the client's in a column of that name.
+    """
+    name = drawn or metric
+    chart, parts = getattr(charts, name, None), getattr(charts, f"{name}_parts", None)
+    return Show(title, controls, answer, getattr(tables, name), metric, chart=chart, parts=parts, has_links=has_links)
 
 
 def said(chosen: Mapping[str, Any], names: Mapping[str, Mapping[str, str]]) -> str:
@@ -179,10 +231,18 @@ def days_line(column: str, start: date, end: date) -> str:
     return f'rows = rows.filter(pl.col("{column}").is_between({first}, {last}))'
 
 
-def drawn_lines(metric: str, options: Mapping[str, Any]) -> list[str]:
-    """Write the lines that draw and list `rows`."""
+def ids_line(column: str, ids: list[str]) -> str:
+    """Write the line that keeps the rows of some ids."""
+    return f'rows = rows.filter(pl.col("{column}").is_in({_literal(ids)}))'
+
+
+def drawn_lines(drawn: str, options: Mapping[str, Any], *, named: str = "") -> list[str]:
+    """Write the lines that draw and list `rows`; `named` is the column for whose ids the options have names."""
     told = {**options, "synthetic": Name("practice.is_synthetic")}
-    return [call(f"hn.{place}.{metric}", "rows", **told) for place in ("charts", "tables")]
+    if "names" in told:
+        told["names"] = Name(f"hn.explore.names({NAMES_FROM[named]})")
+    places = ["charts", "tables"] if hasattr(charts, drawn) else ["tables"]
+    return [call(f"hn.{place}.{drawn}", "rows", **told) for place in places]
 
 
 def _literal(value: Any) -> str:
@@ -193,14 +253,3 @@ def _literal(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(_literal, value))}]"
     return repr(value)
-
-
-def _names(ids: pl.Series, named: pl.DataFrame | None) -> dict[str, str]:
-    """Name by id of those that occur, by name; an id that has none is shown itself."""
-    occurring = ids.drop_nulls().unique().to_frame("id")
-    if named is None:
-        return {key: key for key in occurring["id"].sort()}
-    has_left = ~pl.col("is_active") if "is_active" in named.columns else pl.lit(value=False)
-    left = pl.when(has_left).then(pl.lit(" (left)")).otherwise(pl.lit(""))
-    rows = occurring.join(named.select("id", name=pl.col("name").str.strip_chars() + left), on="id", how="left")
-    return dict(rows.with_columns(pl.col("name").fill_null("id " + pl.col("id"))).sort("name", "id").rows())
