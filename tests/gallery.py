@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from healthie_nb import charts, retention, tables
+from healthie_nb import charts, retention, tables, volume
 from healthie_nb.visits import example
 
 AS_OF = "2026-06-10"
@@ -47,7 +47,24 @@ CLIENTS = (
         provider_id=pl.lit("p1"),
     )
 )
-TARGETS = pl.DataFrame({"metric": ["second visit"], "target": [0.5], "since": [date(2026, 1, 1)]})
+UNMARKED = SEEN.with_columns(
+    status=pl.when(pl.col("client_id").str.ends_with("1")).then(pl.lit("unrecorded")).otherwise("status")
+)
+RECONCILED = pl.DataFrame(
+    {
+        "name": ["Dr Ada", "Dr Bob", "Dr Bob"],
+        "status": ["occurred", "no_show", "occurred"],
+        "ids": [1, 1, 1],
+        "ours": [12, 3, 30],
+        "theirs": [12, 2, 31],
+        "difference": [0, 1, -1],
+        "reason": [None, "marked since", "marked since"],
+    }
+)
+TARGETS = pl.DataFrame(
+    {"metric": ["second visit", "lost", "visits per month"], "target": [0.5, 0.1, 40], "since": [date(2026, 1, 1)] * 3},
+    strict=False,
+)
 ANNOTATIONS = pl.DataFrame({"date": [date(2026, 3, 2)], "text": ["Clinic moved"]})
 
 
@@ -93,5 +110,28 @@ def retention_shown() -> list[Shown]:
     ]
 
 
-CHARTS = [*retention_shown()]
+def volume_shown() -> list[Shown]:
+    """Everything about appointment volume."""
+    as_of, month = {"as_of": AS_OF}, {"every": "month"}
+    counted = volume.counts(SEEN, **as_of)
+    rates = volume.rates(SEEN, **as_of, **month, by=["provider"]).filter(measure="lost", late="status")
+    marked = {"targets": TARGETS, "annotations": ANNOTATIONS}
+    named = {"names": NAMES}
+    return [
+        Shown("counts", counted, month, {"compare_to": "last year", **marked}, n="total"),
+        Shown("panel", volume.panel(SEEN, **as_of), month, {"annotations": ANNOTATIONS}, n="count"),
+        Shown("rates", rates, {**month, **named}, marked),
+        Shown("cancellations", volume.cancellations(SEEN, **as_of)),
+        Shown("unmarked", volume.unmarked(UNMARKED, **as_of), named),
+        Shown("booked", volume.booked(SEEN, **as_of, weeks=2, earlier=4), n="count"),
+        Shown("booking_curve", volume.booking_curve(SEEN, **as_of, weeks=2, earlier=4), n="count"),
+        Shown("heat", volume.heat(SEEN, **as_of)),
+        Shown("lead", volume.lead(SEEN, **as_of)),
+        Shown("funnel_plot", volume.funnel_plot(SEEN, **as_of), named),
+        Shown("rebooked", volume.rebooked(SEEN, **as_of), month, marked),
+        Shown("reconcile", RECONCILED, n="count"),
+    ]
+
+
+CHARTS = [*retention_shown(), *volume_shown()]
 WORKLIST = retention.worklist(SEEN, as_of=AS_OF, key=b"k" * 32)

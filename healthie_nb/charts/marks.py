@@ -8,7 +8,7 @@ against white paper and Jupyter's dark one; where lines meet, shapes tell them a
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, Final, ParamSpec
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 import altair as alt
 import polars as pl
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 P = ParamSpec("P")
+Drawn = TypeVar("Drawn", alt.LayerChart, alt.HConcatChart)
 WIDTH: Final = 600
 HEIGHT: Final = 220
 STEP: Final = 26  # height of a category
@@ -53,10 +54,10 @@ def parts(title: str, notes: Iterable[str], description: str, **datasets: pl.Dat
     }
 
 
-def drawn(base: Callable[[], alt.LayerChart], of: Callable[P, dict[str, Any]]) -> Callable[P, alt.LayerChart]:
+def drawn(base: Callable[[], Drawn], of: Callable[P, dict[str, Any]]) -> Callable[P, Drawn]:
     """Chart of the same name and arguments as the parts that follow from its rows."""
 
-    def chart(*args: P.args, **options: P.kwargs) -> alt.LayerChart:
+    def chart(*args: P.args, **options: P.kwargs) -> Drawn:
         return base().properties(**of(*args, **options))
 
     chart.__name__ = chart.__qualname__ = of.__name__.removesuffix("_parts")
@@ -127,45 +128,59 @@ def category(*, limit: int = 260) -> alt.Y:
     return alt.Y("row:N", sort=None, title=None, axis=alt.Axis(labelLimit=limit, grid=False))
 
 
-def trend(title: str) -> alt.LayerChart:
+def trend(title: str, fields: Mapping[str, str] = RATED, *, bounded: bool = False) -> alt.LayerChart:
     """Rates over time, a line per series with its interval; hollow while a period is open.
 
-    Rows: `period`, `rated` and series. Targets and annotations: as `marked` makes them.
+    Rows: `period`, `rated`, series and the `fields` told; if `bounded` also if_kept and if_missed, between which the
+    rate lies. Targets and annotations: as `marked` makes them.
     """
     y = alt.Y("rate:Q", title=title, axis=PERCENT, scale=alt.Scale(zero=True))
-    fields = {"period:N": "Period", "series:N": "Of", **RATED}
-    base = alt.Chart(alt.NamedData("rows")).encode(x=time(), y=y, tooltip=told(fields))
+    told_of = told({"period:N": "Period", "series:N": "Of", **fields})
+    base = alt.Chart(alt.NamedData("rows")).encode(x=time(), y=y, tooltip=told_of)
     band = base.mark_area(opacity=0.15).encode(y=alt.Y("low:Q"), y2="high:Q", color=colour())
     line = base.mark_line(strokeWidth=2).encode(color=colour())
+    bounds = base.mark_rule(strokeWidth=4, opacity=0.5).encode(y=alt.Y("if_kept:Q"), y2="if_missed:Q", color=colour())
+    points = pointed(base).encode(opacity=alt.condition("datum.few", alt.value(0.5), alt.value(1)))
+    return over(band, *([bounds] if bounded else []), line, points, *marks("target:Q"))
+
+
+def lines(fields: Mapping[str, str]) -> alt.LayerChart:
+    """Lines of counts over time, one per series; hollow while a period is open.
+
+    Rows: `period`, series, count and the `fields` told. Targets and annotations: as `marked` makes them.
+    """
+    y = alt.Y("count:Q", title=None, axis=COUNT, scale=alt.Scale(zero=True))
+    told_of = told({"period:N": "Period", "series:N": "Of", **fields, "state:N": "State"})
+    base = alt.Chart(alt.NamedData("rows")).encode(x=time(), y=y, tooltip=told_of)
+    line = base.mark_line(strokeWidth=2).encode(color=colour())
+    return over(line, pointed(base), *marks("target:Q"))
+
+
+def pointed(base: alt.Chart) -> alt.Chart:
+    """Points of lines, in colour and shape of their series; hollow while a period is open."""
     by_series: dict[str, Any] = {"sort": None, "scale": alt.Scale(range=list(PALETTE)), "legend": None}
-    points = base.mark_point(size=50, strokeWidth=1.5).encode(
+    made: alt.Chart = base.mark_point(size=50, strokeWidth=1.5).encode(
         stroke=alt.Stroke("series:N", **by_series),
         fill=alt.Fill("series:N", **by_series),
         shape=alt.Shape("series:N", sort=None, legend=None),
         fillOpacity=alt.condition("datum.is_open", alt.value(0), alt.value(1)),
-        opacity=alt.condition("datum.few", alt.value(0.5), alt.value(1)),
     )
-    return over(band, line, points, *marks("target:Q"))
+    return made
 
 
-def columns(title: str, fields: Mapping[str, str], *, compared: str) -> alt.LayerChart:
+def columns(fields: Mapping[str, str]) -> alt.LayerChart:
     """Stack counts over time in columns, hatched while a period is open, with a line at what they are compared to.
 
-    Rows: `stacked` of `period`, series, count and the `fields` told. Totals: `period`, total, compared Float64 and its
-    text.
+    Rows: `stacked` of `period`, series, count, total and the `fields` told. Totals: `period`, total, compared Float64
+    and what it says. Targets and annotations: as `marked` makes them.
     """
-    totals = alt.Chart(alt.NamedData("totals")).encode(
-        x=time(),
-        x2="until:T",
-        tooltip=told({"period:N": "Period", "total:Q": "n", "compared_text:N": compared, "state:N": "State"}),
-    )
-    open_ = hatched(totals.encode(y="total:Q", y2=alt.datum(0)))
-    line = totals.mark_rule(strokeWidth=2, color=display.INK).encode(y="compared:Q")
-    bars = stack(title, {"period:N": "Period", "series:N": "Of", **fields, "state:N": "State"})
-    return over(bars, open_, line, *marks("target:Q"))
+    compared = {"period:N": "Period", "total:Q": "n", "said:N": "Compared to", "state:N": "State"}
+    line = alt.Chart(alt.NamedData("totals")).encode(x=time(), x2="until:T", y="compared:Q", tooltip=told(compared))
+    bars = stack(None, {"period:N": "Period", "series:N": "Of", **fields, "state:N": "State"})
+    return over(bars, hatched(bars), line.mark_rule(strokeWidth=2, color=display.INK), *marks("target:Q"))
 
 
-def stack(title: str, fields: Mapping[str, str]) -> alt.Chart:
+def stack(title: str | None, fields: Mapping[str, str]) -> alt.Chart:
     """Columns over time: rows as `stacked` makes them, with `period` and series."""
     rows = alt.Chart(alt.NamedData("rows")).encode(x=time(), x2="until:T", color=colour(), tooltip=told(fields))
     y = alt.Y("foot:Q", title=title, axis=COUNT)

@@ -1,0 +1,375 @@
+"""Charts of who came and who did not, of what was called off, and of what nobody marked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import altair as alt
+import polars as pl
+
+from healthie_nb import display, wording
+from healthie_nb.charts import marks
+from healthie_nb.stats import funnel_limits
+from healthie_nb.tables import attendance as tables
+from healthie_nb.tables.slicing import WEEKDAYS, hour, one_slice, series_of, weekday
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from healthie_nb.newcomers import Every
+
+ROBUST: Final = "95 % interval (by client)"  # visits of one client are alike
+RATED: Final = {
+    **marks.RATED,
+    "interval:N": ROBUST,
+    "unmarked:Q": "Unmarked",
+    "bounds:N": "If these were kept or missed",
+}
+REBOOKED: Final = {**marks.RATED, "interval:N": ROBUST}
+LIMITS: Final = "Grey: where 95 and 99.8 of 100 providers lie by chance, around the practice's own share"
+SIZES: Final = 80  # of a limit's line: more steps than these nobody sees
+DARK: Final = 0.65  # of a colour scale: from here on white is the more legible ink
+CELL: Final = (48, 22)
+HEATED: Final = {
+    "column:N": "Weekday",
+    "row:N": "Hour",
+    "n:Q": "n visits",
+    "due:Q": "Due",
+    "missed:Q": "No-shows",
+    "text:N": "Share",
+    "interval:N": ROBUST,
+}
+LIMITED: Final = {
+    "row:N": "Of",
+    "n:Q": "n due",
+    "hits:Q": "Missed",
+    "text:N": "Share",
+    "limits:N": "95 % limits",
+    "outer:N": "99.8 % limits",
+    "standing:N": "Standing",
+    "effect:Q": "Design effect",
+}
+CHANCE: Final = {
+    "n:Q": "n due",
+    "low_95:Q": "95 % from",
+    "high_95:Q": "to",
+    "low_998:Q": "99.8 % from",
+    "high_998:Q": "to ",
+}
+
+
+def rates_parts(
+    table: pl.DataFrame,
+    *,
+    every: Every,
+    synthetic: bool,
+    names: Mapping[str, str] | None = None,
+    targets: pl.DataFrame | None = None,
+    annotations: pl.DataFrame | None = None,
+) -> dict[str, Any]:
+    """Share of due visits that were missed, period by period, with its interval and its bounds.
+
+    Parameters
+    ----------
+    table
+        Rows of `volume.rates` with `every`; of a slice, the values with most visits. Where it has both measures, or
+        both ways of telling late, each is a line.
+    every
+        The period, as it was made.
+    synthetic
+        `practice.is_synthetic`: whether the chart has to say that its data is made up.
+    names
+        Names of the slice's ids.
+    targets, annotations
+        As `roles.read` gives them; targets of the metric "no-show" or "lost".
+    """
+    shown = table.with_columns(series=tables.rates_series(table, names)).filter(pl.col("due") > 0)
+    shown = shown.filter(marks.top(shown, "series", "due") != marks.OTHERS).sort("series", "period")
+    rows = shown.select(
+        *marks.period("period", every),
+        "series",
+        *marks.rated("missed", "due", low="robust_low", high="robust_high"),
+        *(pl.col(name).round(4) for name in ("if_kept", "if_missed")),
+        "unmarked",
+        bounds=tables.bounds(),
+    )
+    measure = str(table["measure"].first()) if table.height else "lost"
+    return marks.parts(
+        tables.rates_title(table),
+        (*wording.remarks(table, synthetic=synthetic, n="due"), tables.BOUNDS),
+        marks.trend_said("share of due visits missed", rows),
+        rows=rows,
+        **marks.marked(rows, measure, targets, annotations, share=True),
+    )
+
+
+def cancellations_parts(
+    table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Who cancelled, and with how much notice, all periods of the table together.
+
+    Parameters
+    ----------
+    table
+        Rows of `volume.cancellations`; of a slice, a bar per value in place of one per who cancelled.
+    synthetic
+        `practice.is_synthetic`.
+    names
+        Names of the slice's ids.
+    """
+    cells = tables.cancelled(table, names)
+    rows = _in_order(cells.select("row", "rank", "count", "n", series="notice"))
+    ends = (
+        cells.group_by("row", maintain_order=True)
+        .agg(total=pl.col("count").sum())
+        .with_columns(text=pl.format("{}  ·  {}", wording.number("total"), tables.part_of_all("total")))
+    )
+    told = "; ".join(f"{row}: {total:,}" for row, total in ends.select("row", "total").rows())
+    said = f"Bars of {cells['count'].sum():,} cancelled visits. {told or 'None'}."
+    notes = wording.remarks(cells, synthetic=synthetic)
+    return marks.parts(tables.cancelled_title(table), notes, said, rows=rows, ends=ends)
+
+
+def unmarked_parts(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Visits that nobody has marked: whose they are, and how old.
+
+    Parameters
+    ----------
+    table
+        Rows of `volume.unmarked`.
+    synthetic
+        `practice.is_synthetic`.
+    names
+        Names of providers by id.
+    """
+    cells = tables.aged(table, names)
+    rows = _in_order(cells.select("row", "rank", "count", "n", series="age"))
+    ends = cells.group_by("row", maintain_order=True).agg(
+        total=pl.col("count").sum(), text=pl.format("{}", wording.number(pl.col("count").sum()))
+    )
+    told = "; ".join(f"{row}: {text}" for row, _, text in ends.rows())
+    said = f"Bars of {cells['count'].sum():,} unmarked visits by provider. {told or 'None'}."
+    return marks.parts(tables.UNMARKED, wording.remarks(table, synthetic=synthetic), said, rows=rows, ends=ends)
+
+
+def _in_order(cells: pl.DataFrame) -> pl.DataFrame:
+    """Give the first bar a part of nothing for each series it lacks: colours go by the order in which series come."""
+    if cells.is_empty():
+        return cells
+    name = pl.lit(cells["row"].first())
+    first = cells.filter(pl.col("row") == name)
+    lacking = cells.unique("series").join(first, on="series", how="anti")
+    none = {
+        "row": pl.lit(cells["row"].first()),
+        "count": pl.lit(0, pl.Int64),
+        "n": pl.lit(first["n"].first(), pl.Int64),
+    }
+    whole = pl.concat([first, lacking.with_columns(**none)]).sort("rank")
+    return pl.concat([whole, cells.filter(pl.col("row") != name)])
+
+
+def heat_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]:
+    """When visits take place in the week, and when they are missed.
+
+    Parameters
+    ----------
+    table
+        Rows of `volume.heat`, of one slice at most.
+    synthetic
+        `practice.is_synthetic`.
+
+    Raises
+    ------
+    MetricError for a table of several slices.
+    """
+    most, worst = (pl.col(name).max() for name in ("visits", "rate"))
+    rows = one_slice(table, but="weekday hour").select(
+        *("weekday", "hour", "visits", "due"),
+        *marks.rated("missed", "visits"),
+        missed="missed",
+        column=weekday(),
+        row=hour(),
+        ink=pl.col("visits") > DARK * most,
+        rate_ink=(pl.col("rate") > DARK * worst).fill_null(value=False) & ~pl.col("few"),
+    )
+    return marks.parts(
+        tables.HEAT,
+        wording.remarks(table, synthetic=synthetic, n="due"),
+        _heat_said(rows),
+        cells=rows.sort("hour", "weekday"),
+    )
+
+
+def _heat_said(rows: pl.DataFrame) -> str:
+    """Heat map in a sentence or two, for those who hear it."""
+    if rows.is_empty():
+        return "Heat map without visits."
+    full = rows.sort("visits").row(-1, named=True)
+    sure = rows.filter(~pl.col("few")).sort("rate")
+    said = f"Heat map of visits by weekday and hour. Fullest {full['column']} {full['row']} with {full['visits']:,}"
+    if sure.is_empty():
+        return f"{said}."
+    worst = sure.row(-1, named=True)
+    return f"{said}; most often missed {worst['column']} {worst['row']}, {worst['text']} of {worst['due']:,} due."
+
+
+def lead_parts(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """How often visits were missed, by how far ahead they were booked.
+
+    Parameters
+    ----------
+    table
+        Rows of `volume.lead`; of a slice, the values with most visits.
+    synthetic
+        `practice.is_synthetic`.
+    names
+        Names of the slice's ids.
+    """
+    shown = table.with_columns(series=series_of(table, names))
+    shown = shown.filter(marks.top(shown, "series", "visits") != marks.OTHERS)
+    part = pl.format("{} booked so", wording.share("share", few=False)).fill_null("")
+    rows = shown.select(*marks.rated("missed", "due"), "series", row="lead", state=part)
+    told = ", ".join(f"{row} {text}" for row, text in rows.select("row", pl.col("text").fill_null("none")).rows())
+    notes = wording.remarks(table, synthetic=synthetic, n="due")
+    said = f"Dots with intervals, by how far ahead visits were booked. {told or 'None'}."
+    return marks.parts(tables.LEAD, notes, said, rows=rows, targets=marks.NO_LINES)
+
+
+def funnel_plot_parts(
+    table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Each provider by number of visits, between the limits that chance alone sets.
+
+    Parameters
+    ----------
+    table
+        Rows of `volume.funnel_plot`.
+    synthetic
+        `practice.is_synthetic`.
+    names
+        Names of providers by id.
+    """
+    is_within = pl.col("standing") == "within"
+    rows = table.select(
+        *marks.rated("missed", "due", low="low_95", high="high_95"),
+        row=wording.named("provider_id", names),
+        limits=pl.format("{}%", wording.interval("low_95", "high_95")),
+        outer=pl.format("{}%", wording.interval("low_998", "high_998")),
+        standing="standing",
+        effect=pl.col("design_effect").round(1),
+        is_within=is_within,
+        label=pl.when(is_within).then(pl.lit("")).otherwise(wording.named("provider_id", names)),
+    )
+    outside = rows.filter(~pl.col("is_within").fill_null(value=True)).select("row", "text", "n", "standing").rows()
+    told = "; ".join(f"{row} {text} of {n:,}, {standing}" for row, text, n, standing in outside)
+    said = f"Points of {rows.height} providers against limits. Outside the 95 % limits: {told or 'nobody'}."
+    notes = (*wording.remarks(table, synthetic=synthetic, n="due"), LIMITS)
+    return marks.parts(tables.FUNNEL, notes, said, rows=rows, limits=_limits(table))
+
+
+def _limits(table: pl.DataFrame) -> pl.DataFrame:
+    """Limits for numbers of visits from half the least to a little more than the most that anybody has."""
+    overall, least, most = table.select(
+        pl.col("overall").first(), least=pl.col("due").min() * 0.5, most=pl.col("due").max() * 1.05
+    ).row(0)
+    if overall is None or most is None:
+        return pl.DataFrame(
+            {"n": [0], "low_95": [0.0], "high_95": [0.0], "low_998": [0.0], "high_998": [0.0], "overall": [0.0]}
+        )
+    sizes = pl.Series([max(1, round(least + (most - least) * k / SIZES)) for k in range(SIZES + 1)])
+    limits = funnel_limits(sizes, rate=float(overall)).with_columns(overall=pl.lit(float(overall)))
+    return limits.with_columns(pl.exclude("n").round(4))
+
+
+def rebooked_parts(
+    table: pl.DataFrame,
+    *,
+    every: Every,
+    synthetic: bool,
+    names: Mapping[str, str] | None = None,
+    targets: pl.DataFrame | None = None,
+    annotations: pl.DataFrame | None = None,
+) -> dict[str, Any]:
+    """Share of visits soon after which the client had a next one booked, period by period, with its interval.
+
+    Parameters
+    ----------
+    table
+        Rows of `volume.rebooked`; of a slice, the values with most visits.
+    every
+        The period, as it was made.
+    synthetic
+        `practice.is_synthetic`.
+    names
+        Names of the slice's ids.
+    targets, annotations
+        As `roles.read` gives them; targets of the metric "rebooked".
+    """
+    shown = table.with_columns(series=series_of(table, names)).sort("series", "period", maintain_order=True)
+    shown = shown.filter(marks.top(shown, "series", "visits") != marks.OTHERS)
+    rated = marks.rated("rebooked", "visits", low="robust_low", high="robust_high")
+    rows = shown.select(*marks.period("period", every), "series", *rated)
+    notes = wording.remarks(table, synthetic=synthetic, n="visits")
+    said = marks.trend_said("share of visits after which a next one was booked", rows)
+    marked = marks.marked(rows, "rebooked", targets, annotations, share=True)
+    return marks.parts(tables.REBOOKED, notes, said, rows=rows, **marked)
+
+
+def _heat() -> alt.HConcatChart:
+    """Two maps beside each other: how many visits, and which share was missed."""
+    visits = alt.Color("n:Q", title="visits", scale=alt.Scale(scheme="blues", zero=True), legend=_key(",d"))
+    missed = alt.Color("rate:Q", title="no-shows", scale=alt.Scale(scheme="oranges", zero=True), legend=_key(".0%"))
+    few = alt.condition("datum.few", alt.value(0.45), alt.value(1))
+    left = _map(visits, "n:Q", "datum.ink", ",d")
+    right = _map(missed, "text:N", "datum.rate_ink", "", opacity=few)
+    made: alt.HConcatChart = alt.hconcat(left, right).resolve_scale(color="independent")
+    return made
+
+
+def _map(colour: alt.Color, text: str, is_dark: str, form: str, **more: Any) -> alt.LayerChart:
+    """Map of the week: rows are hours, columns weekdays."""
+    base = alt.Chart(alt.NamedData("cells")).encode(
+        x=alt.X("column:O", sort=list(WEEKDAYS), title=None, axis=alt.Axis(orient="top", labelAngle=0)),
+        y=alt.Y("row:O", sort=alt.EncodingSortField("hour", op="min"), title=None),
+        tooltip=marks.told(HEATED),
+    )
+    cells = base.mark_rect(stroke="#8884", strokeWidth=0.5).encode(color=colour, **more)
+    ink = alt.when("datum.few").then(alt.value(display.INK)).when(is_dark).then(alt.value("white"))
+    words = base.mark_text(fontSize=11).encode(
+        text=alt.Text(text, format=form) if form else alt.Text(text), color=ink.otherwise(alt.value("#1b1b1b"))
+    )
+    width, height = CELL
+    return alt.LayerChart(layer=[cells, words]).properties(width=alt.Step(width), height=alt.Step(height))
+
+
+def _key(form: str) -> alt.Legend:
+    return alt.Legend(format=form, gradientLength=120)
+
+
+def _funnel_plot() -> alt.LayerChart:
+    x = alt.X(
+        "n:Q", title="visits due", axis=alt.Axis(format=",d", grid=False, tickCount=8), scale=alt.Scale(zero=True)
+    )
+    limits = alt.Chart(alt.NamedData("limits")).encode(x=x, tooltip=marks.told(CHANCE))
+    share = alt.Y("low_998:Q", title="missed", axis=marks.PERCENT)
+    wide = limits.mark_area(color=marks.GREY, opacity=0.15).encode(y=share, y2="high_998:Q")
+    narrow = limits.mark_area(color=marks.GREY, opacity=0.2).encode(y="low_95:Q", y2="high_95:Q")
+    middle = limits.mark_line(color=marks.GREY, strokeDash=[5, 3], strokeWidth=1.5).encode(y="overall:Q")
+    base = alt.Chart(alt.NamedData("rows")).encode(x=x, y="rate:Q", tooltip=marks.told(LIMITED))
+    points = base.mark_point(filled=True, size=80).encode(
+        color=alt.condition("datum.is_within", alt.value(marks.MAIN), alt.value(marks.PALETTE[1])),
+        shape=alt.condition("datum.is_within", alt.value("circle"), alt.value("diamond")),
+        opacity=alt.condition("datum.few", alt.value(0.5), alt.value(1)),
+    )
+    words = base.mark_text(align="left", dx=8).encode(text="label:N")
+    return marks.over(wide, narrow, middle, points, words)
+
+
+PARTS: Final = {"count:Q": "Visits", "n:Q": "n in all"}
+rates = marks.drawn(lambda: marks.trend("missed", RATED, bounded=True), rates_parts)
+cancellations = marks.drawn(lambda: marks.bars("cancelled visits", PARTS), cancellations_parts)
+unmarked = marks.drawn(lambda: marks.bars("unmarked visits", PARTS), unmarked_parts)
+heat = marks.drawn(_heat, heat_parts)
+lead = marks.drawn(lambda: marks.dots("no-shows"), lead_parts)
+funnel_plot = marks.drawn(_funnel_plot, funnel_plot_parts)
+rebooked = marks.drawn(lambda: marks.trend("next visit booked", REBOOKED), rebooked_parts)

@@ -1,0 +1,269 @@
+"""Tables of how full the calendar is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from healthie_nb.tables.slicing import LABELS, STATUSES, one_slice, open_rows, series_of, slices_of
+from healthie_nb.tables.table import Table
+from healthie_nb.wording import day, number, period, remarks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from healthie_nb.newcomers import Every
+
+PER_DAY: Final = "per working day"
+IN_ALL: Final = "in all"
+PANEL: Final = "Clients under care: seen in the days up to each period's end"
+SHORT: Final = "Hatched or hollow: still filling up, for the history there is begins too late"
+BOOKED: Final = "Booked for the coming weeks, beside earlier weeks at the same point before them"
+CURVE: Final = "How full the books were, so many weeks before each week"
+RECONCILED: Final = "Our counts beside Healthie's own totals"
+
+
+def counts(
+    table: pl.DataFrame,
+    *,
+    every: Every,
+    synthetic: bool,
+    names: Mapping[str, str] | None = None,
+    per_working_day: bool = False,
+) -> Table:
+    """Table of counts, a column per slice: what `charts.counts` draws, all values of a slice.
+
+    Rows
+    ----
+    One per period.
+
+    Columns
+    -------
+    period; each value of the slice; in all; working days; per working day; the period before and the same period last
+    year, in all, where known. With `per_working_day` the slices and "in all" are divided by the working days, and
+    nothing else is told.
+
+    Source
+    ------
+    `volume.counts`.
+    """
+    value, decimals = ("per_working_day", 1) if per_working_day else ("count", 0)
+    cells = table.with_columns(series=series_of(table, names), rank=rank_of(table)).sort("rank", "series")
+    columns = cells["series"].unique(maintain_order=True).to_list() if slices_of(table) else []
+    totals = totalled(table)
+    wide = cells.pivot(on="series", index="period", values=value, aggregate_function="sum", on_columns=columns)
+    compared = [
+        number("per_working_day", decimals=1).alias(PER_DAY),
+        number("before").alias(f"the {every} before"),
+        number("last_year").alias("last year"),
+    ]
+    rows = totals.join(wide, on="period", how="left", maintain_order="left").select(
+        period("period", every),
+        *(number(pl.col(name).fill_null(0), decimals=decimals).alias(name) for name in columns),
+        number(value, decimals=decimals).alias(IN_ALL),
+        number("working_days").alias("working days"),
+        *([] if per_working_day else compared),
+    )
+    title = counts_title(table, every, per_working_day=per_working_day)
+    return Table("counts", title, remarks(table, synthetic=synthetic), rows, open_rows(totals, rows.columns))
+
+
+def totalled(table: pl.DataFrame) -> pl.DataFrame:
+    """All slices together; null where no slice has one.
+
+    Rows
+    ----
+    One per period, in order.
+
+    Columns
+    -------
+    period, count, before, last_year, per_working_day, working_days, is_open.
+    """
+    known = (
+        pl.when(pl.col(name).is_not_null().any()).then(pl.col(name).sum()).alias(name)
+        for name in ("count", "before", "last_year", "per_working_day")
+    )
+    return table.group_by("period").agg(*known, pl.col("working_days", "is_open").first()).sort("period")
+
+
+def rank_of(table: pl.DataFrame) -> pl.Expr:
+    """Order of a row's series: statuses as a column is stacked, others the heaviest first."""
+    columns = slices_of(table)
+    if columns == ["status"]:
+        return pl.col("status").replace_strict(list(STATUSES), range(len(STATUSES)), return_dtype=pl.Int64)
+    return -pl.col("count").sum().over(columns) if columns else pl.lit(0)
+
+
+def counts_title(table: pl.DataFrame, every: str, *, per_working_day: bool) -> str:
+    """Name what is counted: Client visits per week, by status."""
+    unit = str(table["unit"].first()) if table.height else "visits"
+    by = " and ".join(LABELS[column] for column in slices_of(table))
+    per = f"{PER_DAY}, {every} by {every}" if per_working_day else f"per {every}"
+    return f"{unit.capitalize()} {per}{f', by {by}' if by else ''}"
+
+
+def panel(table: pl.DataFrame, *, every: Every, synthetic: bool, names: Mapping[str, str] | None = None) -> Table:
+    """Clients under care as a table: what `charts.panel` draws, all values of a slice.
+
+    Rows
+    ----
+    One per value of the slice and period.
+
+    Columns
+    -------
+    period; until, the last day counted; clients.
+
+    Source
+    ------
+    `volume.panel`.
+    """
+    split = bool(slices_of(table))
+    shown = table.with_columns(is_open="is_short", of=series_of(table, names))
+    shown = shown.sort("of", "period") if split else shown
+    rows = shown.select(*(["of"] if split else []), period("period", every), day("until"), number("clients"))
+    notes = panel_notes(table, synthetic=synthetic)
+    return Table("panel", PANEL, notes, rows, open_rows(shown, rows.columns), group="of" if split else None)
+
+
+def panel_notes(table: pl.DataFrame, *, synthetic: bool) -> tuple[str, ...]:
+    """Remarks under a panel."""
+    return (*remarks(table, synthetic=synthetic), *([SHORT] if table["is_short"].any() else []))
+
+
+def booked(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, str] | None = None) -> Table:
+    """Bookings as a table: what `charts.booked` draws, all values of a slice.
+
+    Rows
+    ----
+    One per value of the slice and coming week.
+
+    Columns
+    -------
+    week; booked; usual at this point, the median of the earlier weeks; more or fewer than usual; lowest to highest of
+    them; of how many weeks; usual in the end, what stood in the end in those that are over.
+
+    Source
+    ------
+    `volume.booked`.
+    """
+    split = bool(slices_of(table))
+    rows = table.select(
+        *([series_of(table, names).alias("of")] if split else []),
+        week().alias("week"),
+        number("booked"),
+        number("usual", decimals=1).alias("usual at this point"),
+        signed(pl.col("booked") - pl.col("usual"), decimals=1).alias("more or fewer"),
+        pl.format("{} to {}", number("lowest"), number("highest")).alias("lowest to highest"),
+        number("earlier").alias("earlier weeks"),
+        number("usual_final", decimals=1).alias("usual in the end"),
+    )
+    return Table("booked", BOOKED, remarks(table, synthetic=synthetic), rows, group="of" if split else None)
+
+
+def booking_curve(table: pl.DataFrame, *, synthetic: bool) -> Table:
+    """Booking curve as a table, a column per number of weeks ahead: what `charts.booking_curve` draws.
+
+    Rows
+    ----
+    One per week, in order.
+
+    Columns
+    -------
+    week; booked so many weeks ahead; what stood in the end, for weeks that are over.
+
+    Raises
+    ------
+    MetricError for a table of several slices.
+
+    Source
+    ------
+    `volume.booking_curve`.
+    """
+    cells = one_slice(table).with_columns(series=ahead()).sort("ahead", "week_from")
+    columns = cells["series"].unique(maintain_order=True).to_list()
+    wide = cells.pivot(on="series", index="week_from", values="booked", on_columns=columns)
+    weeks = cells.group_by("week_from", "week_to").agg(pl.col("final").drop_nulls().first()).sort("week_from")
+    rows = weeks.join(wide, on="week_from", how="left", maintain_order="left").select(
+        week().alias("week"), *(number(name) for name in columns), number("final").alias("in the end")
+    )
+    return Table("booking-curve", CURVE, remarks(table, synthetic=synthetic), rows)
+
+
+def reconcile(table: pl.DataFrame, *, synthetic: bool) -> Table:
+    """Reconciliation as a table: what `charts.reconcile` draws, and why the two differ.
+
+    Rows
+    ----
+    One per name.
+
+    Columns
+    -------
+    name; ours; Healthie's; difference; statuses in which they differ; likely reasons.
+
+    Source
+    ------
+    `volume.reconcile`.
+    """
+    rows = reconciled(table).select(
+        "name",
+        number("ours"),
+        number("theirs").alias("Healthie's"),
+        signed(pl.col("difference")).alias("difference"),
+        pl.col("statuses").alias("differ in"),
+        pl.col("reasons").alias("likely reason"),
+    )
+    return Table("reconcile", RECONCILED, (*remarks(table, synthetic=synthetic), agreement(table)), rows)
+
+
+def reconciled(table: pl.DataFrame) -> pl.DataFrame:
+    """Reconciliation by name alone.
+
+    Rows
+    ----
+    One per name, in order.
+
+    Columns
+    -------
+    name; ours, theirs, difference Int64, the latter null while Healthie is still making its totals; statuses, reasons
+    String, where they differ.
+    """
+    differs = pl.col("difference").fill_null(0) != 0
+    theirs = pl.col("theirs", "difference")
+    return (
+        table.group_by("name")
+        .agg(
+            pl.col("ours").sum(),
+            pl.when(theirs.is_not_null().any()).then(theirs.sum()),
+            pl.col("status").replace(STATUSES).filter(differs).str.join(", ").alias("statuses"),
+            pl.col("reason").drop_nulls().unique(maintain_order=True).str.join("; ").alias("reasons"),
+        )
+        .sort("name")
+    )
+
+
+def agreement(table: pl.DataFrame) -> str:
+    """Tell in a sentence how far the two agree."""
+    if table.height and table["theirs"].null_count() == table.height:
+        return "Healthie is still making its totals: ask again in some minutes"
+    differ = int((table["difference"] != 0).sum())
+    if differ:
+        return f"{differ:,} of {table.height:,} counts differ"
+    return f"All {table['ours'].sum():,} agree, name by name and status by status"
+
+
+def week() -> pl.Expr:
+    """Seven days in words: 1 Jul to 7 Jul."""
+    return pl.format("{} to {}", *(pl.col(name).dt.to_string("%-d %b") for name in ("week_from", "week_to")))
+
+
+def ahead() -> pl.Expr:
+    """How far ahead the books were read, in words."""
+    unit = pl.when(pl.col("ahead") == 1).then(pl.lit("week")).otherwise(pl.lit("weeks"))
+    return pl.format("{} {} ahead", "ahead", unit)
+
+
+def signed(value: pl.Expr, *, decimals: int = 0) -> pl.Expr:
+    """Difference with its sign; empty where there is none."""
+    sign = pl.when(value > 0).then(pl.lit("+")).otherwise(pl.lit(""))
+    return pl.concat_str(sign, number(value, decimals=decimals))
