@@ -430,7 +430,7 @@ def funnel_plot(given: Given) -> pl.DataFrame:
 
 
 def cancellations(given: Given) -> pl.DataFrame:
-    """Count cancelled visits by month, who and notice."""
+    """Count cancelled visits by month, who, why and notice."""
     hours_before = pl.col("notice_hours")
     notice = (
         pl.when(hours_before.is_null())
@@ -445,7 +445,7 @@ def cancellations(given: Given) -> pl.DataFrame:
     )
     rows = _clinical(given).filter(day <= UNTIL)
     off = rows.filter(status.is_in(["cancelled", "late_cancelled"])).group_by(
-        "cancelled_by", period="month", notice=notice
+        "cancelled_by", "cancellation_reason", period="month", notice=notice
     )
     late = (status == "late_cancelled").sum()
     every = rows.group_by(period="month").agg(visits=pl.len())
@@ -573,36 +573,39 @@ def _done(given: Given, *roles: str) -> pl.LazyFrame:
 
 
 def readiness(given: Given) -> pl.DataFrame:
-    """Visits of the coming week that lack a form."""
+    """Visits of the coming week and how each form stands."""
     coming = _clinical(given).filter(day > UNTIL, day <= UNTIL + timedelta(days=7), ~status.is_in(OFF))
     seen = _occurred(given).select("client_id").unique().with_columns(was_seen=pl.lit(value=True))
     done = (
         _done(given, "intake", "consent")
         .filter(pl.col("filled_at") < NIGHT)
-        .select("client_id", lacking="role")
+        .select("client_id", "role")
         .unique()
+        .with_columns(is_done=pl.lit(value=True))
     )
     asked = (
         given.form_requests.lazy()
         .filter(~pl.col("filled_form_is_finished").fill_null(value=False))
         .join(given.form_roles.lazy(), on="form_id")
-        .group_by("client_id", lacking="role")
+        .group_by("client_id", "role")
         .agg(
             state=pl.when(pl.col("filled_form_id").is_not_null().any()).then(pl.lit("begun")).otherwise(pl.lit("asked"))
         )
     )
-    wanted = pl.LazyFrame({"lacking": ["intake", "consent"]})
+    wanted = pl.LazyFrame({"role": ["intake", "consent"]})
     rows = (
         coming.join(wanted, how="cross")
-        .join(done, on=["client_id", "lacking"], how="anti")
-        .join(asked, on=["client_id", "lacking"], how="left")
+        .join(done, on=["client_id", "role"], how="left")
+        .join(asked, on=["client_id", "role"], how="left")
         .join(seen, on="client_id", how="left")
     )
+    state = pl.when("is_done").then(pl.lit("done")).otherwise(pl.col("state").fill_null("not asked"))
     return _now(
         rows.select(
-            *("starts_at", "date", "appointment_id", "client_id", "provider_id", "lacking"),
+            *("starts_at", "date", "appointment_id", "client_id", "provider_id", "role"),
             is_first=pl.col("was_seen").is_null(),
-            state=pl.col("state").fill_null("not asked"),
+            state=state,
+            is_ready=pl.col("is_done").fill_null(value=False).all().over("appointment_id", "client_id"),
         )
     )
 

@@ -199,14 +199,16 @@ t as (select month as period, provider_id, sum(minutes) / 60 as count from slots
     "funnel_plot": f"""select provider_id, due, missed, rate, design_effect, sum(missed) over () / sum(due) over ()
     as overall from ({_rates("cp", "provider_id", every_measure=False)})""",
     "cancellations": f"""{BASE}
-, marked as (select month as period, cancelled_by, status, case when notice_hours is null then 'not known'
-      when notice_hours < 0 then 'after it began' when notice_hours < 24 then 'under 24 hours'
-      when notice_hours < 48 then '24 to 48 hours' else 'over 48 hours' end as notice
+, marked as (select month as period, cancelled_by, cancellation_reason, status,
+    case when notice_hours is null then 'not known' when notice_hours < 0 then 'after it began'
+      when notice_hours < 24 then 'under 24 hours' when notice_hours < 48 then '24 to 48 hours'
+      else 'over 48 hours' end as notice
     from cp where status in ('cancelled', 'late_cancelled')),
 every_one as (select month as period, count(*) as visits from cp group by month)
-select period, cancelled_by, notice, count(*) as cancellations,
+select period, cancelled_by, cancellation_reason, notice, count(*) as cancellations,
     count(*) filter (status = 'late_cancelled') as late_by_status, any_value(visits) as visits
-from marked join every_one using (period) group by period, cancelled_by, notice""",
+from marked join every_one using (period)
+group by period, cancelled_by, cancellation_reason, notice""",
     "unmarked": f"""with a as (select provider_id, date, status, date '{AS_OF}' - date as days, case when days <= 2
       then '0-2 days' when days <= 7 then '3-7 days' when days <= 30 then '8-30 days' when days <= 90 then '31-90 days'
       else 'over 90 days' end as age from visits where date <= date '{AS_OF}')
@@ -257,10 +259,11 @@ asked as (select client_id, role, if(bool_or(filled_form_id is not null), 'begun
     from form_requests join form_roles using (form_id) where not coalesce(filled_form_is_finished, false)
     group by client_id, role),
 seen as (select distinct client_id from o)
-select starts_at, date, appointment_id, c.client_id, provider_id, needed as lacking, s.client_id is null as is_first,
-    coalesce(state, 'not asked') as state
+select starts_at, date, appointment_id, c.client_id, provider_id, needed as role, s.client_id is null as is_first,
+    if(d.role is not null, 'done', coalesce(state, 'not asked')) as state,
+    bool_and(d.role is not null) over (partition by appointment_id, c.client_id) as is_ready
 from c cross join (values ('intake'), ('consent')) r(needed)
-    anti join done d on d.client_id = c.client_id and d.role = needed
+    left join done d on d.client_id = c.client_id and d.role = needed
     left join asked a on a.client_id = c.client_id and a.role = needed left join seen s on s.client_id = c.client_id
 where date > date '{AS_OF}' and date <= date '{AS_OF}' + 7 and status not in {OFF}""",
     "before_first_visit": f"""{BASE}

@@ -2,17 +2,20 @@
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 
 import narwhals as nw
 import polars as pl
 
 from healthie_nb.engines import reduced
-from healthie_nb.newcomers import EPOCH, Every, clinical, day_number, is_over, offset
+from healthie_nb.newcomers import EPOCH, Every, choice, clinical, day_number, is_over, offset
 from healthie_nb.slices import By, begun, between, columns_of, number
 from healthie_nb.stats import FEW, wilson
 from healthie_nb.visits import CANCELLED
 
+Told = Literal["who", "why", "how late"]
+
+TOLD: Final[tuple[Told, ...]] = get_args(Told)
 NOTICES: Final = ("over 48 hours", "24 to 48 hours", "under 24 hours", "after it began", "not known")
 AGES: Final = {2: "0-2 days", 7: "3-7 days", 30: "8-30 days", 90: "31-90 days"}
 OLDER: Final = "over 90 days"
@@ -25,23 +28,26 @@ def cancellations(
     every: Every = "month",
     by: Sequence[By] = (),
     since: str | date | None = None,
+    told: Sequence[Told] = TOLD,
 ) -> pl.DataFrame:
-    """Count cancelled clinical visits by who cancelled and how late, among all that stood on the calendar.
+    """Count cancelled clinical visits by who cancelled, why and how late, among all that stood on the calendar.
 
-    Who is Healthie's type of the reason, client, provider or organization; the label that a practice gives a reason is
-    not loaded. How late is the notice from the last change of status, in hours before the start: 48 and 24 hours
-    themselves count as more; "after it began" is a status set or changed afterwards.
+    Who is Healthie's type of the reason, client, provider or organization; why, the label that the practice gives it,
+    where `visits` were made with cancellation_reasons. How late is the notice from the last change of status, in hours
+    before the start: 48 and 24 hours themselves count as more; "after it began" is a status set or changed afterwards.
+    Rows are split by those of the three that are in `told`.
 
     Rows
     ----
-    One per period, slice, who and notice, in that order.
+    One per period, slice, who, why and notice, in that order.
 
     Columns
     -------
     period Date, its first day, of the visit, not of the cancellation; per `by` provider_id, appointment_type_id, role,
-    modality String, weekday, hour Int64; cancelled_by String, null where nobody said; notice String: over 48 hours, 24
-    to 48 hours, under 24 hours, after it began, not known; cancellations Int64; late_by_status Int64, those of them
-    that Healthie calls Late Cancellation; visits Int64, clinical visits of every status in that period and slice; rate
+    modality String, weekday, hour Int64; with "who", cancelled_by String, null where nobody said; with "why",
+    cancellation_reason String, null where none is known; with "how late", notice String: over 48 hours, 24 to 48
+    hours, under 24 hours, after it began, not known; cancellations Int64; late_by_status Int64, those of them that
+    Healthie calls Late Cancellation; visits Int64, clinical visits of every status in that period and slice; rate
     Float64 cancellations / visits; low, high Float64, Wilson 95 %; is_open Boolean, the period is not over at `as_of`;
     few Boolean, under 30 visits.
 
@@ -51,7 +57,7 @@ def cancellations(
 
     Source
     ------
-    queries/appointments.graphql, group_attendance.graphql through `visits`.
+    queries/appointments.graphql, group_attendance.graphql, cancellation_reasons.graphql through `visits`.
 
     Examples
     --------
@@ -62,33 +68,24 @@ def cancellations(
     """
     offset(every)
     columns = columns_of(by, ("provider", "type", "role", "modality", "weekday", "hour"))
-    keys = [every, *columns]
-    notice = nw.col("notice_hours")
-    rank = nw.when(notice.is_null()).then(nw.lit(len(NOTICES) - 1)).otherwise(nw.lit(0))
-    for edge in (48, 24, 0):
-        rank = rank + nw.when(notice < edge).then(nw.lit(1)).otherwise(nw.lit(0))
-    is_off, is_late = nw.col("status").is_in(CANCELLED), nw.col("status") == "late_cancelled"
-    rows = between(clinical(visits, as_of, "notice_hours", "cancelled_by", *keys), since, as_of)
-    marked = rows.with_columns(rank=rank, cancelled=is_off, late=is_late)
-    counts = {
-        "visits": nw.len(),
-        "cancellations": number(nw.col("cancelled")),
-        "late_by_status": number(nw.col("late")),
-    }
-    tally = reduced(
-        marked.group_by(*keys, "cancelled_by", "rank").agg(*(made.alias(name) for name, made in counts.items()))
-    ).rename({every: "period"})
-    low, high = wilson("cancellations", "visits")
+    parts = {"who": "cancelled_by", "why": "cancellation_reason", "how late": "rank"}
+    chosen = {choice(part, parts, name="told") for part in told}
+    split = [column for part, column in parts.items() if part in chosen]
     slices = ["period", *columns]
+    low, high = wilson("cancellations", "visits")
     return (
-        tally.with_columns(pl.col("visits").sum().over(slices))
+        _called_off(visits, as_of, since, [every, *columns], split)
+        .rename({every: "period"})
+        .with_columns(pl.col("visits").sum().over(slices))
         .filter(pl.col("cancellations") > 0)
-        .sort(*slices, "cancelled_by", "rank", nulls_last=True)
-        .select(
-            *slices,
-            "cancelled_by",
-            pl.col("rank").replace_strict(range(len(NOTICES)), NOTICES, return_dtype=pl.String).alias("notice"),
-            *("cancellations", "late_by_status", "visits"),
+        .sort(*slices, *split, nulls_last=True)
+        .with_columns(
+            pl.col(["rank"] if "rank" in split else []).replace_strict(
+                range(len(NOTICES)), NOTICES, return_dtype=pl.String
+            )
+        )
+        .rename({"rank": "notice"}, strict=False)
+        .with_columns(
             rate=pl.col("cancellations") / pl.col("visits"),
             low=low,
             high=high,
@@ -96,6 +93,24 @@ def cancellations(
             few=pl.col("visits") < FEW,
         )
     )
+
+
+def _called_off(
+    visits: Any, as_of: str | date, since: str | date | None, keys: list[str], split: list[str]
+) -> pl.DataFrame:
+    """Count visits, and what was called off, per slice and who, why and how late. The big step of `cancellations`."""
+    told = [name for name in split if name != "rank"]
+    rows = between(clinical(visits, as_of, "notice_hours", *told, *keys), since, as_of)
+    notice = nw.col("notice_hours")
+    rank = nw.when(notice.is_null()).then(nw.lit(len(NOTICES) - 1)).otherwise(nw.lit(0))
+    for edge in (48, 24, 0):
+        rank = rank + nw.when(notice < edge).then(nw.lit(1)).otherwise(nw.lit(0))
+    marked = rows.with_columns(
+        rank=rank, cancelled=nw.col("status").is_in(CANCELLED), late=nw.col("status") == "late_cancelled"
+    )
+    counts = [number(nw.col("cancelled")).alias("cancellations"), number(nw.col("late")).alias("late_by_status")]
+    tally = reduced(marked.group_by(*keys, *split).agg(*counts, nw.len().alias("visits")))
+    return tally.select(*keys, *split, "cancellations", "late_by_status", "visits")
 
 
 def unmarked(visits: Any, *, as_of: str | date, since: str | date | None = None) -> pl.DataFrame:

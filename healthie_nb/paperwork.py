@@ -29,20 +29,20 @@ def readiness(
     days: int = 7,
     required: Sequence[str] = REQUIRED,
 ) -> pl.DataFrame:
-    """Clinical visits of the next days whose client has not filled a form of every required role.
+    """Clinical visits of the next days and how each required role of form stands: ready is a visit that lacks none.
 
-    A role is filled by any finished form of it, asked for or not, whenever. It names visits and clients by id: it is
-    for the practice, not for publication.
+    A role is done by any finished form of it, asked for or not, whenever. It names visits and clients by id: it is for
+    the practice, not for publication; how many of the visits are ready is a count over them.
 
     Rows
     ----
-    One per coming visit and role lacking, by starts_at, client and role.
+    One per coming visit and required role, by starts_at, client, visit, and roles as `required`.
 
     Columns
     -------
     starts_at Datetime UTC; date Date; appointment_id, client_id, provider_id String; is_first Boolean, no visit of the
-    client took place yet; lacking String, the role; state String: not asked, asked, begun (as loaded; Healthie keeps no
-    times of requests).
+    client took place yet; role String; state String: done, begun, asked, not asked (as loaded; Healthie keeps no times
+    of requests); is_ready Boolean, of the visit: every role is done.
 
     Raises
     ------
@@ -51,28 +51,50 @@ def readiness(
     Source
     ------
     queries/appointments.graphql through `visits`; queries/filled_forms.graphql, form_requests.graphql; roles.read.
+
+    Examples
+    --------
+    >>> from healthie_nb.visits import example
+    >>> coming = example({"ada": ["2026-01-05", "2026-02-03"], "bob": ["2026-02-04"]})
+    >>> filled = pl.DataFrame({"client_id": ["ada"], "form_id": ["f"], "is_finished": [True]})
+    >>> filled = filled.with_columns(filled_at=coming["starts_at"][0])
+    >>> asked = pl.DataFrame({"client_id": ["bob"], "form_id": ["f"], "filled_form_id": [None]})
+    >>> asked = asked.with_columns(filled_form_is_finished=pl.lit(None, pl.Boolean))
+    >>> roles = pl.DataFrame({"form_id": ["f"], "role": ["intake"]})
+    >>> table = readiness(coming, filled, asked, roles, as_of="2026-01-31", required=["intake"])
+    >>> table.select("client_id", "is_first", "role", "state", "is_ready").rows()
+    [('ada', False, 'intake', 'done', True), ('bob', True, 'intake', 'asked', False)]
+    >>> table.unique(["appointment_id", "client_id"]).select(ready=pl.sum("is_ready"), visits=pl.len()).row(0)
+    (1, 2)
     """
     if days < 1:
         raise MetricError(f"days is {days}: give how many days ahead, at least 1.")
-    until = day_number(as_of)
-    rows = clinical(visits, as_of, "provider_id", "status_changed_at")
-    took_place = nw.when((nw.col("status") == "occurred") & (nw.col("day") <= until)).then(nw.col("day"))
-    rows = rows.with_columns(seen=took_place.min().over("client_id"))
-    coming = rows.filter(nw.col("day") > until, nw.col("day") <= until + days, ~nw.col("status").is_in(CALLED_OFF))
-    columns = ["starts_at", "date", "appointment_id", "client_id", "provider_id"]
-    due = reduced(coming.select(*columns, is_first=nw.col("seen").is_null()))
+    due = _coming(visits, as_of, days)
     role_of = _roles(form_roles, required)
     done = _done(filled_forms, role_of).filter(pl.col("filled_at") < night(as_of)).select("client_id", "role").unique()
     asked = _asked(form_requests, role_of)
     wanted = pl.DataFrame({"role": list(required)}, schema={"role": pl.String})
+    visit = ["starts_at", "client_id", "appointment_id"]
     return (
         due.join(wanted, how="cross")
-        .join(done, on=["client_id", "role"], how="anti")
         .join(asked, on=["client_id", "role"], how="left")
-        .with_columns(pl.col("state").fill_null("not asked"))
-        .select(*columns, "is_first", lacking="role", state="state")
-        .sort("starts_at", "client_id", "appointment_id", "lacking")
+        .join(done.with_columns(is_done=pl.lit(value=True)), on=["client_id", "role"], how="left")
+        .with_columns(state=pl.when("is_done").then(pl.lit("done")).otherwise(pl.col("state").fill_null("not asked")))
+        .with_columns(is_ready=(pl.col("state") == "done").all().over("appointment_id", "client_id"))
+        .select(*due.columns, "role", "state", "is_ready")
+        .sort(*visit, pl.col("role").cast(pl.Enum(required)))
     )
+
+
+def _coming(visits: Any, as_of: str | date, days: int) -> pl.DataFrame:
+    """One row per clinical visit on the books of the next days. The big step of `readiness`."""
+    until = day_number(as_of)
+    rows = clinical(visits, as_of, "provider_id")
+    took_place = nw.when((nw.col("status") == "occurred") & (nw.col("day") <= until)).then(nw.col("day"))
+    rows = rows.with_columns(seen=took_place.min().over("client_id"))
+    coming = rows.filter(nw.col("day") > until, nw.col("day") <= until + days, ~nw.col("status").is_in(CALLED_OFF))
+    columns = ["starts_at", "date", "appointment_id", "client_id", "provider_id"]
+    return reduced(coming.select(*columns, is_first=nw.col("seen").is_null()))
 
 
 def before_first_visit(

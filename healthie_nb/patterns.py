@@ -11,7 +11,7 @@ import polars as pl
 from healthie_nb.attendance import LATE, MEASURES, RATED, Late, Measure, sliced
 from healthie_nb.newcomers import choice
 from healthie_nb.slices import By, columns_of
-from healthie_nb.stats import funnel_limits
+from healthie_nb.stats import against_chance
 from healthie_nb.visits import MetricError
 
 UP_TO: Final = (7, 21, 60)
@@ -143,25 +143,7 @@ def funnel_plot(
     measures, lates = [choice(measure, MEASURES, name="measure")], [choice(late, LATE, name="late")]
     rated = sliced(visits, as_of, ["provider_id"], since=since, measures=measures, lates=lates)
     table = rated.filter(pl.col("due") > 0)
-    overall = float(table["missed"].sum()) / max(float(table["due"].sum()), 1.0)
-    limits = funnel_limits(table["due"], rate=overall)
-    rate = pl.col("rate")
-    standing = (
-        pl.when(rate > pl.col("high_998"))
-        .then(pl.lit("above 99.8 %"))
-        .when(rate < pl.col("low_998"))
-        .then(pl.lit("below 99.8 %"))
-        .when(rate > pl.col("high_95"))
-        .then(pl.lit("above 95 %"))
-        .when(rate < pl.col("low_95"))
-        .then(pl.lit("below 95 %"))
-        .otherwise(pl.lit("within"))
-    )
-    return (
-        table.join(limits, left_on="due", right_on="n", how="left", maintain_order="left")
-        .with_columns(overall=pl.lit(overall), standing=standing)
-        .select(
-            *("provider_id", "due", "missed", "rate", "overall", "low_95", "high_95", "low_998", "high_998"),
-            *("standing", "design_effect", "few"),
-        )
+    return against_chance(table, hits="missed", of="due").select(
+        *("provider_id", "due", "missed", "rate", "overall", "low_95", "high_95", "low_998", "high_998"),
+        *("standing", "design_effect", "few"),
     )

@@ -26,14 +26,15 @@ from healthie_nb.newcomers import (
     with_source,
 )
 from healthie_nb.returns import Cell, Counted, Measure, cells_of, passed, returns
-from healthie_nb.stats import FEW, wilson
+from healthie_nb.stats import FEW, against_chance, wilson
 from healthie_nb.survival import spells, survival
-from healthie_nb.visits import require
+from healthie_nb.visits import MetricError, require
 
 __all__ = [
     "Every",
     "NewTo",
     "Split",
+    "chance_limits",
     "cohorts",
     "definitions",
     "flow",
@@ -172,6 +173,49 @@ def means(table: pl.DataFrame) -> pl.DataFrame:
             *splits, "period", "label", "cohorts", "eligible", "returned", "weighted", "simple", "low", "high", "few"
         )
         .sort(*splits, "period", nulls_last=True)
+    )
+
+
+def chance_limits(table: pl.DataFrame) -> pl.DataFrame:
+    """Set the slices of split `cohorts` against the limits that chance alone sets for their number of clients.
+
+    For one stretch of time, as `cohorts` with one pair of `brackets`: ((1, 45),) asks for a second visit in 45 days.
+    Closed cells only, added up over the cohorts; the limits are binomial around all slices together. Where providers
+    see different clients, more of them fall outside by nothing they do.
+
+    Rows
+    ----
+    One per value of the split with a closed cell, in order.
+
+    Columns
+    -------
+    the split's; label String; cohorts, eligible, returned Int64; rate Float64 returned / eligible; overall Float64,
+    that of all; low_95, high_95, low_998, high_998 Float64 in 0..1, limits at that number of eligible; standing String:
+    within, below 95 %, above 95 %, below 99.8 %, above 99.8 %; few Boolean, under 30 eligible.
+
+    Raises
+    ------
+    MetricError for a table that is not split, or has more than one stretch of time.
+
+    Source
+    ------
+    `cohorts` with a split; stats.funnel_limits.
+
+    Examples
+    --------
+    >>> made = {"provider_id": ["p", "q"], "period": [1, 1], "label": ["days 1-45"] * 2, "is_open": [False] * 2}
+    >>> made |= {"eligible": [400, 40], "returned": [300, 16], "rate": [0.75, 0.4]}
+    >>> chance_limits(pl.DataFrame(made)).select("provider_id", "rate", "standing").rows()
+    [('p', 0.75, 'within'), ('q', 0.4, 'below 99.8 %')]
+    """
+    splits = [name for name in SPLITS.values() if name in table.columns]
+    if not splits:
+        raise MetricError("these cohorts are not split: make them with split='provider', or another one.")
+    if table["period"].n_unique() > 1:
+        raise MetricError("these cohorts have several stretches of time: filter to one period.")
+    return against_chance(means(table).rename({"weighted": "rate"}), hits="returned", of="eligible").select(
+        *(*splits, "label", "cohorts", "eligible", "returned", "rate", "overall"),
+        *("low_95", "high_95", "low_998", "high_998", "standing", "few"),
     )
 
 

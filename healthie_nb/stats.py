@@ -197,6 +197,42 @@ def logrank(spells: pl.DataFrame, *, group: str) -> pl.DataFrame:
     return pl.DataFrame({"chi_square": [float(answer.statistic) ** 2], "p_value": [float(answer.pvalue)]})
 
 
+def against_chance(table: pl.DataFrame, *, hits: str, of: str) -> pl.DataFrame:
+    """Set each row's share beside the limits that chance alone sets for its number, when all share one rate.
+
+    Rows
+    ----
+    As given; `of` is at least 1.
+
+    Columns
+    -------
+    As given; overall Float64, hits / of over all rows; low_95, high_95, low_998, high_998 as `funnel_limits`; standing
+    String: within, below 95 %, above 95 %, below 99.8 %, above 99.8 %.
+
+    Examples
+    --------
+    >>> made = pl.DataFrame({"missed": [40, 12], "due": [400, 40]})
+    >>> against_chance(made, hits="missed", of="due")["standing"].to_list()
+    ['within', 'above 99.8 %']
+    """
+    overall = float(table[hits].sum()) / max(float(table[of].sum()), 1.0)
+    share = pl.col(hits) / pl.col(of)
+    standing = (
+        pl.when(share > pl.col("high_998"))
+        .then(pl.lit("above 99.8 %"))
+        .when(share < pl.col("low_998"))
+        .then(pl.lit("below 99.8 %"))
+        .when(share > pl.col("high_95"))
+        .then(pl.lit("above 95 %"))
+        .when(share < pl.col("low_95"))
+        .then(pl.lit("below 95 %"))
+        .otherwise(pl.lit("within"))
+    )
+    limits = funnel_limits(table[of], rate=overall)
+    beside = table.join(limits, left_on=of, right_on="n", how="left", maintain_order="left")
+    return beside.with_columns(overall=pl.lit(overall), standing=standing)
+
+
 def funnel_limits(n: pl.Series, *, rate: float) -> pl.DataFrame:
     """Where the shares of providers with n visits each would lie by chance alone, when all share one rate.
 

@@ -30,6 +30,7 @@ APPOINTMENTS: Final = pl.Schema(
     }
 )
 ATTENDEE: Final = {"client_id": pl.String(), "attended": pl.Boolean(), "cancelled": pl.Boolean(), "cancelled_at": UTC}
+REASONS: Final = ("id", "cancellation_reason_label")
 ATTENDANCE: Final = pl.Schema({"id": pl.String(), "attended_clients": pl.List(pl.Struct(ATTENDEE))})
 
 # Healthie's words, in lower case and without spaces and hyphens; both spellings of cancelled are read.
@@ -60,6 +61,7 @@ def visits(
     appointment_types: pl.DataFrame | None = None,
     roles: pl.DataFrame | None = None,
     test_clients: pl.DataFrame | None = None,
+    cancellation_reasons: pl.DataFrame | None = None,
     late_notice_hours: float = 24,
 ) -> Frame:
     """Every client's part in every appointment, on the practice's own calendar.
@@ -84,7 +86,8 @@ def visits(
         rows and for those entered after they began; notice_hours Float64, cancellation to start, negative where the
         status was changed later (Healthie keeps the last change only), null where not cancelled; late_by_notice
         Boolean, notice under `late_notice_hours`, null where notice is; modality String; cancelled_by String: client,
-        provider, organization; updated_at Datetime UTC.
+        provider, organization; cancellation_reason String, the practice's label, null where none was given or
+        `cancellation_reasons` is not; updated_at Datetime UTC.
 
     Raises
     ------
@@ -92,7 +95,8 @@ def visits(
 
     Source
     ------
-        queries/appointments.graphql, group_attendance.graphql, appointment_types.graphql; the rest from roles.py.
+        queries/appointments.graphql, group_attendance.graphql, cancellation_reasons.graphql,
+        appointment_types.graphql; the rest from roles.py.
 
     Examples
     --------
@@ -111,6 +115,7 @@ def visits(
             local=pl.col("starts_at").dt.convert_time_zone(_known_zone(zone)),
         )
         .pipe(_with_role, roles)
+        .pipe(_with_reason, cancellation_reasons)
         .select(*_identity(), *_calendar(), *_timing(late_notice_hours), *_manner())
     )
     if isinstance(appointments, pl.LazyFrame):
@@ -292,6 +297,14 @@ def _with_role(rows: pl.LazyFrame, roles: pl.DataFrame | None) -> pl.LazyFrame:
     return rows.join(named, on="appointment_type_id", how="left")
 
 
+def _with_reason(rows: pl.LazyFrame, cancellation_reasons: pl.DataFrame | None) -> pl.LazyFrame:
+    if cancellation_reasons is None:
+        return rows.with_columns(cancellation_reason=pl.lit(None, pl.String))
+    require(cancellation_reasons, REASONS, query="cancellation_reasons")
+    labels = cancellation_reasons.lazy().select("id", cancellation_reason=pl.col(REASONS[1]).str.strip_chars())
+    return rows.join(labels.unique("id"), on="id", how="left")
+
+
 def _identity() -> list[pl.Expr]:
     kept = pl.col("client_id", "provider_id", "appointment_type_id", "role", "is_group", "status", "healthie_status")
     return [pl.col("id").alias("appointment_id"), kept]
@@ -336,4 +349,5 @@ def _timing(late_notice_hours: float) -> list[pl.Expr]:
 
 
 def _manner() -> list[pl.Expr]:
-    return [pl.col("modality"), pl.col("cancellation_reason_type").alias("cancelled_by"), pl.col("updated_at")]
+    cancelled_by = pl.col("cancellation_reason_type").alias("cancelled_by")
+    return [pl.col("modality"), cancelled_by, pl.col("cancellation_reason"), pl.col("updated_at")]

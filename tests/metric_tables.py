@@ -24,7 +24,14 @@ def tables(practice: Practice) -> dict[str, list[pl.DataFrame]]:
     forms, asked, templates = (practice.load(name) for name in ("filled_forms", "form_requests", "form_templates"))
     notes = practice.load("chart_notes")
     roles, form_roles = hn.roles.propose_roles(types), hn.roles.propose_form_roles(templates)
-    visits = hn.visits(appointments, zone=practice.zone, attendance=attendance, appointment_types=types, roles=roles)
+    visits = hn.visits(
+        appointments,
+        zone=practice.zone,
+        attendance=attendance,
+        appointment_types=types,
+        roles=roles,
+        cancellation_reasons=practice.load("cancellation_reasons", **SPAN),
+    )
     history: dict[str, Any] = {"as_of": AS_OF, "history_from": SPAN["start"], "clients": clients}
     stays, volume, done = hn.retention, hn.volume, hn.forms
     cohorts = stays.cohorts(visits, measure="on", **history)
@@ -34,6 +41,7 @@ def tables(practice: Practice) -> dict[str, list[pl.DataFrame]]:
     return {
         "cohorts": [cohorts, stays.cohorts(visits, split="provider", every="quarter", **history)],
         "means": [stays.means(cohorts)],
+        "chance_limits": [stays.chance_limits(stays.cohorts(visits, brackets=[(1, 45)], split="provider", **history))],
         "population": [stays.population(visits, clients, as_of=AS_OF, history_from=SPAN["start"])],
         "definitions": [stays.definitions(visits, **history)],
         "funnel": [stays.funnel(visits, clients, as_of=AS_OF, history_from=SPAN["start"])],

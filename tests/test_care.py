@@ -6,8 +6,20 @@ import polars as pl
 import pytest
 from lifelines import KaplanMeierFitter
 from lifelines.statistics import logrank_test
+from scipy.stats import binom
 
-from healthie_nb.retention import cohorts, definitions, flow, funnel, means, spells, states, survival, worklist
+from healthie_nb.retention import (
+    chance_limits,
+    cohorts,
+    definitions,
+    flow,
+    funnel,
+    means,
+    spells,
+    states,
+    survival,
+    worklist,
+)
 from healthie_nb.stats import logrank, median, wilson
 from healthie_nb.visits import MetricError, example
 
@@ -131,6 +143,29 @@ def test_means_of_the_published_cohorts() -> None:
 def test_means_leave_open_cells_out() -> None:
     table = cohorts(example({"a": ["2026-01-05", "2026-02-20"], "b": ["2026-05-05"]}), as_of="2026-06-30")
     assert means(table).select("cohorts", "weighted").row(0) == (1, 1.0)
+
+
+def test_second_visits_by_provider_are_set_against_chance() -> None:
+    """Those who came back in 45 days, of those who had 45 days; the client who has not is in neither number."""
+    seen = {f"a{k}": ["2026-01-05", "2026-02-19"] for k in range(40)}
+    few = {f"b{k}": ["2026-01-05", "2026-02-20"] for k in range(40)}
+    late = {"c": ["2026-05-20", "2026-05-21"]}
+    parts = [example(given).with_columns(provider_id=pl.lit(name)) for name, given in (("p", seen | late), ("q", few))]
+    ids = pl.concat(parts).with_columns(appointment_id=pl.int_range(pl.len()).cast(pl.String))
+    table = chance_limits(cohorts(ids, as_of="2026-06-30", brackets=[(1, 45)], split="provider"))
+    assert table.select("provider_id", "eligible", "returned", "overall", "standing").rows() == [
+        ("p", 40, 40, 0.5, "above 99.8 %"),
+        ("q", 40, 0, 0.5, "below 99.8 %"),
+    ]
+    assert binom.cdf(table["high_95"][0] * 40 - 1, 40, 0.5) < 0.975 <= binom.cdf(table["high_95"][0] * 40, 40, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"), [({}, "are not split"), ({"split": "provider", "brackets": [(1, 45), (46, 90)]}, "several")]
+)
+def test_chance_is_asked_of_one_split_stretch(options: dict[str, Any], says: str) -> None:
+    with pytest.raises(MetricError, match=says):
+        chance_limits(cohorts(example({"a": ["2026-01-05"]}), as_of="2026-06-30", **options))
 
 
 def test_sessions_give_the_published_shares() -> None:

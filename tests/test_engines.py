@@ -71,8 +71,13 @@ def world(name: str, *, seed: int = 0) -> pl.DataFrame:
             ]
             groups.append({"id": str(i), "attended_clients": came})
     rows = pl.DataFrame(booked, schema=APPOINTMENTS)
-    attendance = pl.DataFrame(groups, schema=ATTENDANCE)
-    return visits(rows, zone="America/Chicago", attendance=attendance, roles=None if name == "no roles" else ROLES)
+    return visits(
+        rows,
+        zone="America/Chicago",
+        attendance=pl.DataFrame(groups, schema=ATTENDANCE),
+        roles=None if name == "no roles" else ROLES,
+        cancellation_reasons=rows.select("id", cancellation_reason_label=pl.col("modality")),
+    )
 
 
 def around() -> dict[str, pl.DataFrame]:

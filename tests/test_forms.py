@@ -152,15 +152,17 @@ def test_forms_before_visits(
         schema_overrides={"filled_form_id": pl.String},
     ).with_columns(filled_form_is_finished=pl.lit(value=False))
     ready = oracle.everywhere(world, lambda v: forms.readiness(v, filled, asked, FORM_ROLES, as_of=AS_OF))
-    assert ready.select("appointment_id", "lacking", "is_first", "state").rows() == oracle.rows(f"""
-    select appointment_id, needed, not exists (from o where o.client_id = v.client_id),
-        case when client_id <> 'a' then 'not asked' when needed = 'intake' then 'begun' else 'asked' end
-    from visits v, (values ('intake'), ('consent')) r(needed)
-    where date between date '{AS_OF}' + 1 and date '{AS_OF}' + 7
-      and status not in ('cancelled', 'late_cancelled', 'rescheduled')
-      and not exists (from done d where d.client_id = v.client_id and d.role = needed
-        and d.filled_at < timestamp '{AS_OF}' + interval 1 day)
-    order by starts_at, client_id, appointment_id, needed""")
+    states = ("appointment_id", "role", "is_first", "state", "is_ready")
+    assert ready.select(states).rows() == oracle.rows(f"""
+    , due as (select *, exists (from done d where d.client_id = v.client_id and d.role = needed
+          and d.filled_at < timestamp '{AS_OF}' + interval 1 day) is_done
+        from visits v, (values ('intake', 1), ('consent', 2)) r(needed, rank)
+        where date between date '{AS_OF}' + 1 and date '{AS_OF}' + 7
+          and status not in ('cancelled', 'late_cancelled', 'rescheduled'))
+    select appointment_id, needed, not exists (from o where o.client_id = due.client_id),
+        case when is_done then 'done' when client_id <> 'a' then 'not asked' when needed = 'intake' then 'begun'
+          else 'asked' end, bool_and(is_done) over (partition by appointment_id)
+    from due order by starts_at, client_id, appointment_id, rank""")
 
 
 @on_worlds

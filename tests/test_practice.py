@@ -37,7 +37,7 @@ def variables(practice: Practice, name: str) -> dict[str, object]:
     if name == "group_attendance":
         types = practice.load("appointment_types").filter("is_group").get_column("id")
         return {**SPAN, "type_ids": types.to_list()}
-    return dict(SPAN) if name == "appointments" else {}
+    return dict(SPAN) if name in ("appointments", "cancellation_reasons") else {}
 
 
 @pytest.mark.parametrize("name", sorted({*query.names()} - {"appointments_summary"}))  # totals have no ids

@@ -117,6 +117,16 @@ def test_attendee_listed_twice_is_one_visit() -> None:
     assert rows["status"].to_list() == ["occurred"]
 
 
+def test_reason_is_the_practices_own_label() -> None:
+    given = appointments({"id": "1", "status": "Cancelled"}, {"id": "2", "status": "Cancelled"}, {"id": "3"})
+    reasons = pl.DataFrame({"id": ["1", "2", "9"], "cancellation_reason_label": [" Unwell", None, "Moved"]})
+    labelled = visits(given, zone="UTC", cancellation_reasons=reasons)
+    assert labelled["cancellation_reason"].to_list() == ["Unwell", None, None]
+    assert visits(given, zone="UTC")["cancellation_reason"].to_list() == [None, None, None]
+    with pytest.raises(MetricError, match=r"lack cancellation_reason_label: queries/cancellation_reasons\.graphql"):
+        visits(given, zone="UTC", cancellation_reasons=reasons.select("id"))
+
+
 def test_roles_are_joined_and_the_unmapped_are_null() -> None:
     roles = pl.DataFrame({"appointment_type_id": ["t1"], "role": ["intake"]})
     assert only({"appointment_type_id": "t1"}, "role", roles=roles) == "intake"

@@ -44,6 +44,7 @@ rows = st.fixed_dictionaries(
         "modality": st.sampled_from(["video", None]),
         "minutes": st.sampled_from([30, 60, None]),
         "cancellation_reason_type": st.sampled_from(["client", None]),
+        "label": st.sampled_from(["unwell", "away", None]),
         "lead": st.integers(0, 70),
         "notice": st.sampled_from([-5, 0, 3, 24, 30, 48, 100, 400, None]),
         "came": st.sampled_from([None, True, False]),
@@ -71,7 +72,7 @@ def world_of(given_rows: list[dict[str, Any]]) -> pl.DataFrame:
         is_group, changed = row["appointment_type_id"] == "g", row["notice"]
         starts_at = row["starts_at"]
         made.append(
-            {k: v for k, v in row.items() if k not in ("lead", "notice", "came")}
+            {k: v for k, v in row.items() if k not in ("lead", "notice", "came", "label")}
             | {"id": str(i), "created_at": starts_at - timedelta(days=row["lead"])}
             | {"status_changed_at": None if changed is None else starts_at - timedelta(hours=changed)}
             | ({"client_id": None} if is_group else {})
@@ -80,7 +81,18 @@ def world_of(given_rows: list[dict[str, Any]]) -> pl.DataFrame:
             came = [{"client_id": "a", "attended": row["came"]}, {"client_id": "e", "attended": True}]
             groups.append({"id": str(i), "attended_clients": came})
     attendance = pl.DataFrame(groups, schema=ATTENDANCE)
-    return visits(pl.DataFrame(made, schema=APPOINTMENTS), zone="America/Chicago", attendance=attendance, roles=ROLES)
+    reasons = pl.DataFrame(
+        [(str(i), row["label"]) for i, row in enumerate(given_rows)],
+        schema={"id": pl.String, "cancellation_reason_label": pl.String},
+        orient="row",
+    )
+    return visits(
+        pl.DataFrame(made, schema=APPOINTMENTS),
+        zone="America/Chicago",
+        attendance=attendance,
+        roles=ROLES,
+        cancellation_reasons=reasons,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -195,14 +207,23 @@ def test_cancellations_and_unmarked(oracle: Oracle, given_rows: list[dict[str, A
     if not is_computable(world):
         return
     called_off = oracle.everywhere(world, lambda v: volume.cancellations(v, as_of=AS_OF, by=["provider"]))
-    columns = ("period", "provider_id", "cancelled_by", "notice", "cancellations", "late_by_status", "visits")
+    columns = ("period", "provider_id", "cancelled_by", "cancellation_reason", "notice", "cancellations")
+    columns = (*columns, "late_by_status", "visits")
     assert called_off.select(columns).rows() == oracle.rows("""
     , b as (select *, case when notice_hours is null then '9 not known' when notice_hours < 0 then '4 after it began'
         when notice_hours < 24 then '3 under 24 hours' when notice_hours < 48 then '2 24 to 48 hours'
         else '1 over 48 hours' end bucket, count(*) over (partition by month, provider_id) visits from cp)
-    select month, provider_id, cancelled_by, bucket[3:], count(*), count(*) filter (status = 'late_cancelled'), visits
-    from b where status in ('cancelled', 'late_cancelled') group by month, provider_id, cancelled_by, bucket, visits
-    order by month, provider_id nulls last, cancelled_by nulls last, bucket""")
+    select month, provider_id, cancelled_by, cancellation_reason, bucket[3:], count(*),
+        count(*) filter (status = 'late_cancelled'), visits
+    from b where status in ('cancelled', 'late_cancelled')
+    group by month, provider_id, cancelled_by, cancellation_reason, bucket, visits
+    order by month, provider_id nulls last, cancelled_by nulls last, cancellation_reason nulls last, bucket""")
+    for told, column in (("who", "cancelled_by"), ("why", "cancellation_reason"), ("how late", "notice")):
+        one = volume.cancellations(world, as_of=AS_OF, by=["provider"], told=[told])  # type: ignore[list-item]
+        own = ["period", "provider_id", column, "visits"]
+        both = [t.group_by(own).agg(pl.sum("cancellations", "late_by_status")) for t in (called_off, one)]
+        assert both[0].sort(own).equals(both[1].sort(own))
+        assert one.height == both[1].height
     unmarked = oracle.everywhere(world, lambda v: volume.unmarked(v, as_of=AS_OF))
     assert unmarked.select("provider_id", "age", "unmarked", "oldest", "visits").rows() == oracle.rows(f"""
     , a as (select *, date '{AS_OF}' - date age, case when age <= 2 then '0-2 days' when age <= 7 then '3-7 days'
@@ -326,6 +347,11 @@ BAD: dict[str, Callable[[pl.DataFrame], object]] = {
     "up_to is": lambda v: volume.lead(v, as_of=AS_OF, up_to=[7, 7]),
     "within_days is 0": lambda v: volume.rebooked(v, as_of=AS_OF, within_days=0),
     "weeks is 0": lambda v: volume.booked(v, as_of=AS_OF, weeks=0),
+    "told is 'whom'; allowed are 'who', 'why', 'how late'": lambda v: volume.cancellations(
+        v,
+        as_of=AS_OF,
+        told=["whom"],  # type: ignore[list-item]
+    ),
     "days is 0": lambda v: volume.panel(v, as_of=AS_OF, days=0),
     "history_from tells old clients from new": lambda v: volume.rates(
         v, as_of=AS_OF, by=["first visit"], history_from="2024-01-01"

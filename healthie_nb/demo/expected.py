@@ -45,6 +45,10 @@ def _visits(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.filter(_c("deleted_at").is_null(), ~_c("is_block"), ~_c("is_synced"))
 
 
+def _cancelled(rows: pl.DataFrame) -> pl.DataFrame:
+    return _visits(rows).filter(_c("status").is_in(["Cancelled", "Late Cancellation"]))
+
+
 def _filled(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.filter("finished")
 
@@ -59,6 +63,7 @@ def _owner(rows: pl.DataFrame) -> pl.DataFrame:
 
 _QUERIES: dict[str, tuple[str, str | None, Callable[[pl.DataFrame], pl.DataFrame]]] = {
     "appointments": ("appointments", "starts_at", _visits),
+    "cancellation_reasons": ("appointments", "starts_at", _cancelled),
     "group_attendance": ("appointments", "starts_at", _visits),
     "clients": ("clients", None, _all),
     "providers": ("providers", None, _all),

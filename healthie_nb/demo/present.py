@@ -197,6 +197,18 @@ FIELDS: dict[str, Fields] = {
     "form_requests": REQUEST,
 }
 GROUP_ROWS = {id_: {"id": id_, "name": name, "created_at": "2023-05-01T09:00:00-04:00"} for id_, name in GROUPS.items()}
+_REASONS = {
+    "client": {"1": "Feeling unwell", "2": "Schedule conflict", "3": "Cost or insurance", "4": "Feeling better"},
+    "provider": {"5": "Provider unwell", "6": "Provider away"},
+    "organization": {"7": "Clinic closed"},
+}
+# The second label of a type twice, so that they are not equally frequent.
+CANCELLATION_REASONS = {
+    who: [
+        {"id": id_, "label": label, "reason_type": who} for id_, label in [*labels.items(), *list(labels.items())[1:2]]
+    ]
+    for who, labels in _REASONS.items()
+}
 ORGANIZATION_ROW = {
     "id": ORGANIZATION_ID,
     "name": "Demo practice (synthetic)",

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from healthie_nb.demo.facts import with_facts
-from healthie_nb.demo.present import FIELDS, GROUP_ROWS, ORGANIZATION_ROW, iso
+from healthie_nb.demo.present import CANCELLATION_REASONS, FIELDS, GROUP_ROWS, ORGANIZATION_ROW, iso
 from healthie_nb.demo.world import World
 
 Row = dict[str, Any]
@@ -83,10 +83,10 @@ def _nested(world: World, table: str, frame: pl.DataFrame, name: str, wanted: Wa
 
 
 def _reason(_: World, frame: pl.DataFrame, __: Wanted) -> list[Row | None]:
-    numbers = {"client": "1", "provider": "2", "organization": "3"}
+    """One of the practice's reasons of each type, in a fixed mixture over the appointments."""
     return [
-        None if who is None else {"id": numbers[who], "label": f"Cancelled by {who}", "reason_type": who}
-        for who in frame["reason_type"]
+        None if who is None else CANCELLATION_REASONS[who][number % len(CANCELLATION_REASONS[who])]
+        for who, number in frame.select("reason_type", "number").rows()
     ]
 
 
