@@ -42,6 +42,14 @@ def booked(visits: Any, *, as_of: str | date, weeks: int = 4, earlier: int = 8, 
     Source
     ------
     queries/appointments.graphql through `visits`, loaded as far ahead as asked for; booking_curve.
+
+    Examples
+    --------
+    >>> from healthie_nb.visits import example
+    >>> made = pl.lit("2026-01-01").str.to_datetime(time_unit="us", time_zone="UTC")
+    >>> seen = example({"ada": ["2026-01-05", "2026-01-12"], "bob": ["2026-01-13"]}).with_columns(booked_at=made)
+    >>> booked(seen, as_of="2026-01-11", weeks=1).select("booked", "usual", "earlier", "usual_final").rows()
+    [(2, 1.0, 1, 1.0)]
     """
     curve, columns = booking_curve(visits, as_of=as_of, weeks=weeks, earlier=earlier, by=by), columns_of(by, SLICES)
     then = pl.col("booked").filter(pl.col("back") > 0)

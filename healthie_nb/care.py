@@ -170,6 +170,14 @@ def worklist(
     Source
     ------
     queries/appointments.graphql through `visits`. It names clients by id: it is for the practice, not for publication.
+
+    Examples
+    --------
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-05-01", "2026-05-08", "2026-05-15"], "bob": ["2026-06-20"]})
+    >>> calls = worklist(seen, as_of="2026-06-30", key=b"kept with the store, never shown")
+    >>> calls.select("client_id", "cadence_days", "days_overdue").rows()
+    [('ada', 7.0, 39.0)]
     """
     before, is_there, after = link.partition("{client_id}")
     if not is_there:

@@ -117,6 +117,14 @@ def open_notes(visits: Any, chart_notes: pl.DataFrame, *, as_of: str | date) -> 
     Source
     ------
     As `notes`.
+
+    Examples
+    --------
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-05", "2026-01-12"]})
+    >>> signed = [{"appointment_id": "0", "signings": [{"signed_at": seen["starts_at"][0]}], "filled_at": None}]
+    >>> open_notes(seen, pl.DataFrame(signed), as_of="2026-01-31").select("age", "open", "missing").rows()
+    [('8-30 days', 1, 1)]
     """
     until = day_number(as_of)
     age = until - pl.col("day")

@@ -97,6 +97,20 @@ def time_to_complete(
     ------
     practice.ledger.seen() and .counts(); queries/form_requests.graphql, clients.graphql. Turnbull (1976), Journal of
     the Royal Statistical Society B 38, 290-295.
+
+    Examples
+    --------
+    Asked for on the 5th, open when loaded on the 6th; loaded again on the 9th and done on the 8th.
+
+    >>> at = pl.datetime(2026, 6, pl.col("day"), 9, time_unit="us", time_zone="UTC")
+    >>> pulls = pl.DataFrame({"day": [1, 6, 9, 30]}).select(seen_at=at)
+    >>> seen = pl.DataFrame({"id": ["1", "1"], "is_finished": [False, True], "status": ["Open", "Completed"]})
+    >>> seen = seen.with_columns(pulls["seen_at"][1:3], day=pl.Series([5, 8])).with_columns(date_to_show=at)
+    >>> asked = pl.DataFrame({"id": ["1"], "form_id": ["f"], "client_id": ["ada"]})
+    >>> clients = pl.DataFrame({"id": ["ada"], "is_active": [True], "archived_at": [None]})
+    >>> curve = time_to_complete(seen, pulls, asked, clients, as_of="2026-06-30")
+    >>> curve.select("form_id", "day", "requests", "survival").rows()
+    [('f', 0, 1, 1.0), ('f', 3, 1, 0.0)]
     """
     times = request_times(ledger_seen, ledger_counts, form_requests, clients, as_of=as_of)
     is_old = ledger_standing(ledger_counts, as_of=as_of, min_days=min_days)["is_old_enough"].item()
@@ -133,6 +147,19 @@ def request_times(
     Source
     ------
     As `time_to_complete`.
+
+    Examples
+    --------
+    First seen, and already done, on the 6th: asked for at some time since the load on the 1st.
+
+    >>> at = pl.datetime(2026, 6, pl.col("day"), 9, time_unit="us", time_zone="UTC")
+    >>> pulls = pl.DataFrame({"day": [1, 6]}).select(seen_at=at)
+    >>> seen = pl.DataFrame({"id": ["1"], "is_finished": [True], "status": ["Completed"], "day": [5]})
+    >>> seen = seen.with_columns(pulls["seen_at"][1:], date_to_show=at)
+    >>> asked = pl.DataFrame({"id": ["1"], "form_id": ["f"], "client_id": ["ada"]})
+    >>> clients = pl.DataFrame({"id": ["ada"], "is_active": [True], "archived_at": [None]})
+    >>> request_times(seen, pulls, asked, clients, as_of="2026-06-30").rows()
+    [('1', 'f', 0, 4)]
     """
     require(ledger_seen, LEDGER, query="form_requests")
     require(form_requests, ["id", "form_id", "client_id"], query="form_requests")

@@ -48,6 +48,15 @@ def funnel(
     Source
     ------
     queries/clients.graphql; queries/appointments.graphql through `visits`.
+
+    Examples
+    --------
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-05", "2026-01-19"], "bob": ["2026-01-09"]})
+    >>> at = pl.lit("2026-01-02").str.to_datetime(time_unit="us", time_zone="UTC")
+    >>> clients = pl.DataFrame({"id": ["ada", "bob", "cy"]}).with_columns(created_at=at)
+    >>> funnel(seen, clients, as_of="2026-06-30").select("step", "clients", "before", "median_days").rows()[1:]
+    [('booked', 2, 3, 5.0), ('first visit', 2, 2, 0.0), ('second visit', 1, 2, 14.0)]
     """
     require(clients, ["id", "created_at"], query="clients")
     last = day_number(as_of) - first_days - second_days

@@ -125,6 +125,17 @@ def overdue(
     Source
     ------
     queries/form_requests.graphql, clients.graphql. It names clients by id: it is for the practice, not for publication.
+
+    Examples
+    --------
+    >>> asked = pl.DataFrame({"id": ["1"], "form_id": ["f"], "client_id": ["ada"]}).with_columns(
+    ...     sender_id=pl.lit("p"), filled_form_id=None, filled_form_is_finished=pl.lit(False),
+    ...     date_to_show=pl.lit("2026-01-05").str.to_datetime(time_unit="us", time_zone="UTC"),
+    ... )
+    >>> clients = pl.DataFrame({"id": ["ada"], "is_active": [True], "provider_id": ["p"]})
+    >>> key = b"kept with the store, never shown"
+    >>> overdue(asked, clients, as_of="2026-01-31", key=key).select("client_id", "forms", "days").rows()
+    [('ada', 1, 26)]
     """
     start, is_there, end = link.partition("{client_id}")
     if not is_there:

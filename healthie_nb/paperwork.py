@@ -207,6 +207,16 @@ def measures(
     Source
     ------
     queries/appointments.graphql through `visits`; queries/filled_forms.graphql; queries/clients.graphql; roles.read.
+
+    Examples
+    --------
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-05", "2026-02-16"], "bob": ["2026-01-06"]})
+    >>> filled = seen.filter(client_id="ada").select("client_id", filled_at="starts_at", form_id=pl.lit("phq"))
+    >>> roles = pl.DataFrame({"form_id": ["phq"], "role": ["outcome measure"]})
+    >>> table = measures(seen, filled.with_columns(is_finished=pl.lit(True)), roles, as_of="2026-06-30")
+    >>> table.select("window", "clients", "done", "rate").rows()
+    [('baseline', 2, 1, 0.5), ('days 31-90', 1, 1, 1.0)]
     """
     windows = [("baseline", *baseline), *((f"days {first}-{last}", first, last) for first, last in follow_ups)]
     if any(first > last for _, first, last in windows) or any(first < 1 for first, _ in follow_ups):

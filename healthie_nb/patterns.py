@@ -80,6 +80,13 @@ def lead(
     Source
     ------
     As `rates`, with Healthie's status telling what is late.
+
+    Examples
+    --------
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-05", "2026-01-12 No-Show"]}).with_columns(lead_days=pl.Series([3.0, 30.0]))
+    >>> lead(seen, as_of="2026-01-31").select("lead", "visits", "share", "rate").rows()
+    [('up to 7 days', 1, 0.5, 0.0), ('over 21, up to 60 days', 1, 0.5, 1.0)]
     """
     columns = columns_of(by, RATED)
     if not up_to or list(up_to) != sorted({*up_to}):

@@ -59,6 +59,22 @@ def reconcile(
     ------
     queries/appointments.graphql; queries/appointments_summary.graphql with range_start and range_end as here;
     queries/providers.graphql, appointment_types.graphql for the names.
+
+    Examples
+    --------
+    >>> from healthie_nb.visits import APPOINTMENTS
+    >>> at = pl.datetime(2026, 3, 9, 15, time_unit="us", time_zone="UTC")
+    >>> booked = [{"id": "1", "status": "Occurred", "provider_id": "p"}, {"id": "2", "provider_id": "p"}]
+    >>> appointments = pl.DataFrame(booked, schema=APPOINTMENTS).with_columns(starts_at=at)
+    >>> theirs = dict.fromkeys(COUNTS, 0) | {"count_occurred": 1}
+    >>> summary = pl.DataFrame([{"cache_generation_in_progress": False, "total_count": 1, "by_day": [], "by_type": [],
+    ...     "by_provider": [{"name": "Ada", "days": [theirs]}]}])
+    >>> names = pl.DataFrame({"id": ["p"], "name": ["Ada"]})
+    >>> table = reconcile(appointments, summary, start="2026-03-09", end="2026-03-09", zone="UTC", providers=names,
+    ...     appointment_types=names)
+    >>> table.select("name", "status", "ours", "theirs", "reason").rows()  # doctest: +NORMALIZE_WHITESPACE
+    [('Ada', 'occurred', 1, 1, None),
+     ('Ada', 'unrecorded', 1, 0, 'deleted, or moved out of these days, since it was loaded')]
     """
     choice(side, get_args(Side), name="side")
     require(summary, _NEEDS, query="appointments_summary")

@@ -240,6 +240,17 @@ def population(
     Source
     ------
     queries/clients.graphql; queries/appointments.graphql through `visits`.
+
+    Examples
+    --------
+    >>> from healthie_nb.visits import example
+    >>> days = ["2025-03-01", "2026-01-02", "2026-01-02"]
+    >>> clients = pl.DataFrame({"id": ["ada", "bob", "cy"], "created_at": days}).with_columns(
+    ...     pl.col("created_at").str.to_datetime(time_unit="us", time_zone="UTC")
+    ... )
+    >>> seen = example({"ada": ["2026-01-05"], "bob": ["2026-01-09"]})
+    >>> population(seen, clients, as_of="2026-06-30", history_from="2026-01-01").rows()
+    [('new', 1), ('unknown', 1), ('not seen', 1)]
     """
     require(clients, ["id", "created_at"], query="clients")
     rows = occurred(visits, as_of).group_by("client_id").agg(nw.col("day").min().alias("first_day"))

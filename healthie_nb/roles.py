@@ -10,6 +10,8 @@ import polars as pl
 
 from healthie_nb.visits import MetricError, require
 
+__all__ = ["Kind", "propose_form_roles", "propose_roles", "read", "unmapped"]
+
 Kind = Literal["appointment_types", "forms", "test_clients", "programmes", "targets", "annotations"]
 
 APPOINTMENT_ROLES: Final = ("intake", "follow-up", "group", "discovery", "admin")
@@ -142,6 +144,20 @@ def read(path: Path, kind: Kind) -> pl.DataFrame:
     ------
     MetricError when the file is missing, or has a column too few, an empty or repeated key, a role or kind that is not
     allowed, or a number or day that is not one; it names the file and the first lines concerned.
+
+    Source
+    ------
+    The practice's own file; `propose_roles` and `propose_form_roles` make the first draft of two of them.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> types = pl.DataFrame({"appointment_type_id": ["7", "8"], "role": ["intake", None], "name": ["First", "Zebra"]})
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "appointment_types.csv"
+    ...     types.write_csv(path)
+    ...     read(path, "appointment_types").rows()
+    [('7', 'intake', 'First')]
     """
     columns = COLUMNS[_known_kind(kind)]
     if not path.is_file():

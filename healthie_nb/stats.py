@@ -7,6 +7,8 @@ from typing import Final
 import numpy as np
 import polars as pl
 
+__all__ = ["against_chance", "clustered", "funnel_limits", "kaplan_meier", "logrank", "median", "wilson"]
+
 Z: Final = 1.959963984540054  # two-sided 95 %
 # Below it a rate is shown but flagged: NCQA reports no HEDIS rate on fewer.
 FEW: Final = 30
@@ -150,6 +152,12 @@ def median(curve: pl.DataFrame) -> pl.DataFrame:
     Source
     ------
     `curve` from `kaplan_meier`; Brookmeyer and Crowley (1982), Biometrics 38, 29-41.
+
+    Examples
+    --------
+    >>> spells = pl.DataFrame({"days": [1, 2, 3, 4], "ended": [True, True, False, True]})
+    >>> median(kaplan_meier(spells)).row(0)
+    (2, 1, None, 'log-log 95 %')
     """
     day = pl.col("day")
     return curve.select(
@@ -178,6 +186,12 @@ def logrank(spells: pl.DataFrame, *, group: str) -> pl.DataFrame:
     Source
     ------
     scipy.stats.logrank (its z, squared).
+
+    Examples
+    --------
+    >>> spells = pl.DataFrame({"days": [1, 2, 3, 4, 5, 6], "ended": [True] * 6, "site": ["a", "a", "a", "b", "b", "b"]})
+    >>> logrank(spells, group="site").select(pl.all().round(3)).row(0)
+    (5.052, 0.025)
     """
     from scipy import stats  # noqa: PLC0415, a second that only survival and limits need
 
@@ -211,7 +225,7 @@ def against_chance(table: pl.DataFrame, *, hits: str, of: str) -> pl.DataFrame:
 
     Examples
     --------
-    >>> made = pl.DataFrame({"missed": [40, 12], "due": [400, 40]})
+    >>> made = pl.DataFrame({"missed": [40, 15], "due": [400, 40]})
     >>> against_chance(made, hits="missed", of="due")["standing"].to_list()
     ['within', 'above 99.8 %']
     """

@@ -105,6 +105,16 @@ def spells(
     Raises
     ------
     MetricError as `survival`.
+
+    Source
+    ------
+    As `survival`.
+
+    Examples
+    --------
+    >>> from healthie_nb.visits import example
+    >>> spells(example({"ada": ["2026-01-01", "2026-02-01"], "bob": ["2026-05-01"]}), as_of="2026-06-01").rows()
+    [('ada', 121, True), ('bob', 31, False)]
     """
     choice(event, get_args(Event), name="event")
     until, columns = day_number(as_of), split_columns(split)

@@ -38,6 +38,7 @@ def test_wilson_gives_newcombes_table(hits: int, of: int, low: float, high: floa
     assert bounds.select(pl.all().round(4)).row(0) == (low, high)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_wilson_agrees_with_statsmodels(counts: tuple[int, int]) -> None:
     low, high = wilson("k", "n")

@@ -2,7 +2,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from healthie_nb.visits import APPOINTMENTS, ATTENDANCE, MetricError, unplaced, visits
@@ -175,6 +175,7 @@ def test_missing_column_names_the_query() -> None:
         visits(appointments({}).drop("starts_at"), zone="UTC")
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from([None, "7", "8"]), st.sampled_from([None, NOON]), st.booleans()),
