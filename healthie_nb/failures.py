@@ -25,6 +25,27 @@ RETRIED_STATUS = {408, 500, 502, 503, 504}
 KEY_CODES = {"UNAUTHENTICATED", "UNAUTHORIZED", "FORBIDDEN", "INVALID_API_KEY", "INVALID_TOKEN"}
 VERSION_CODES = {"UNSUPPORTED_API_VERSION", "MISSING_API_VERSION_HEADER"}
 
+# What GraphQL servers and Healthie's say of a request. No other word of theirs is passed on: it may be a client's.
+PLAIN = frozenset(
+    re.findall(
+        r"[\w']+",
+        """
+        a access account again allowed an and api are argument arguments at authenticated authorized be been before
+        below both but by can cannot client code complexity could cursor data date declared denied depth did
+        different do does doesn't due duplicate either empty enough enum error errors exceeds exist exists expected
+        failed fetch field fields first for format found fragment from given has have id in incorrect input int
+        integer internal invalid is it json key last later like limit list long longer max maximum mean missing more
+        most must name names neither no non nor not null object of on one only operation or page parameter parse
+        passed permission permitted please present provided query range request required requires resolve resource
+        response retry return returned scalar schema selection selections served server service set should size
+        something string subfield subfields subselections such supported syntax than that the there they this time
+        timed timeout to together token too try type unauthorized unavailable undefined unexpected unknown unused
+        use used user valid validate value values variable variables version was went were which with within wrong
+        you your
+        """,
+    )
+)
+
 
 class ApiError(HealthieError):
     """The API answered with something other than the data asked for."""
@@ -135,7 +156,8 @@ def in_answer(errors: Sequence[Mapping[str, Any]], trace: Trace, query: str, *, 
     if codes & KEY_CODES or re.search(r"api key|not authenticated|unauthori[sz]ed", said, re.IGNORECASE):
         return AuthenticationError(f"the key is not accepted, or may not see this ({message}); check HEALTHIE_API_KEY")
     if "which exceeds max" in said:
-        return TooComplexError(said if re.fullmatch(r"[\w ,]+", said) else message)
+        limit = re.search(r"(complexity|depth) of \d+, which exceeds max (complexity|depth) of \d+", said)
+        return TooComplexError(f"the query has a {limit[0]}" if limit else message)
     if not errors or trace.status in RETRIED_STATUS or codes & {"INTERNAL_SERVER_ERROR", "SERVICE_UNAVAILABLE"}:
         return PassingError(f"the server failed ({message or 'neither data nor errors'})")
     return (PartialError if is_partial else ApiError)(f"the API answered with errors: {message}")
@@ -143,13 +165,13 @@ def in_answer(errors: Sequence[Mapping[str, Any]], trace: Trace, query: str, *, 
 
 def _safe(message: str, query: str) -> str:
     """Return a server's message without what it may quote: a word stays if the query has it or if it is plain."""
-    known = set(re.findall(r"\w+", query))
+    known = {*re.findall(r"\w+", query), *PLAIN}
 
     def kept(match: re.Match[str]) -> str:
         word = match[0]
-        return word if word in known or word.islower() or match.start() == 0 else "…"
+        return word if word in known or word.lower() in PLAIN else "…"
 
-    return re.sub(r"[\w@.+-]*\w", kept, message)[:200]
+    return re.sub(r"[\w@.+-]*\w(?:'t\b)?", kept, message)[:200]
 
 
 def _seconds(retry_after: str) -> float:
