@@ -149,7 +149,9 @@ def _run(path: Path, values: Mapping[str, Value], *, demo: bool) -> Any:
                 config=Config({"KernelManager": ENCRYPTED}),
             )
     except PapermillExecutionError as error:
-        raise ReportError(_failure(path, notebook, error)) from None
+        failure = _failure(path, notebook, error)
+    # Raised here, where no other error is in flight: papermill's holds the cell's traceback, which may quote rows.
+    raise ReportError(failure)
 
 
 def _failure(path: Path, notebook: Any, error: Any) -> str:

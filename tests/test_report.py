@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 import os
 import re
 import subprocess
@@ -22,12 +21,6 @@ from healthie_nb.parameters import ParameterError
 if TYPE_CHECKING:
     from healthie_nb.demo import Served
 
-# Other parameters than the notebooks' own, one of each kind.
-OTHERS = {
-    "retention": ["--as-of", "2026-05-31", "--every", "quarter", "--start", "2024-07-01", "--split", "provider"],
-    "appointment_volume": ["--as-of", "2026-05-31", "--end", "2026-05-31", "--every", "month", "--weeks-ahead", "2"],
-    "form_completion": ["--as-of", "2026-05-31", "--start", "2026-04-01", "--end", "2026-05-31", "--split", "none"],
-}
 CONNECT = "import polars as pl\n\nimport healthie_nb as hn\n\npractice = hn.connect()"
 CHECKS = """\
 trust = pl.DataFrame(
@@ -158,32 +151,11 @@ def test_red_check_alone_is_in_the_exit_code(
     assert cli.main(["report", "retention", "--demo", "--out", str(tmp_path / "r.html")]) == code
 
 
-def test_failing_cell_is_named_and_quotes_no_row(tmp_path: Path, served: Served) -> None:
-    mine = notebook(tmp_path / "a.ipynb", CONNECT, "int('Zzyzx-Canary')")
-    done = made(served, tmp_path, "retention", "--notebook-file", mine.name, "--out", "r.html")
-    assert done.returncode == 1
-    assert done.stderr == "healthie-nb: a.ipynb stopped below 'Below this': ValueError\n"
-    assert not (tmp_path / "r.html").exists()
-
-
 def test_our_own_errors_are_told_whole() -> None:
     cells = [nbformat.v4.new_markdown_cell("# One\n\n## Two"), nbformat.v4.new_code_cell("")]
     error = PapermillExecutionError(1, 1, "", "QueryError", "no query named 'apointments'", [])
     told = report._failure(Path("a.ipynb"), nbformat.v4.new_notebook(cells=cells), error)
     assert told == "a.ipynb stopped below 'Two': QueryError: no query named 'apointments'"
-
-
-@pytest.mark.parametrize("name", [name for name in parameters.NOTEBOOKS if report.packaged(name).is_file()])
-def test_each_notebook_runs_with_other_parameters(name: str, tmp_path: Path, served: Served) -> None:
-    done = made(served, tmp_path, name, *OTHERS[name], "--out", "r.html")
-    assert done.returncode in (0, 3), done.stderr
-    assert done.stderr == ""
-    page = (tmp_path / "r.html").read_text()
-    assert "<th>as of</th><td>2026-05-31</td>" in page
-    assert page.count("<img ") >= 1
-    noted = (tmp_path / "data" / "healthie-nb" / "access.jsonl").read_text().splitlines()
-    last = json.loads(noted[-1])
-    assert (last["action"], last["file"], last["audience"]) == ("export", "r.html", "internal")
 
 
 def test_notebook_without_a_practice_hands_nothing_on() -> None:
