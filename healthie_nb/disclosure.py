@@ -131,6 +131,7 @@ LAYOUTS: Final[Mapping[str, Layout | str]] = {
     "open_notes": _DESK,
     "overdue": _CLIENTS,
     "readiness": _CLIENTS,
+    "unready": _CLIENTS,
     "request_times": _CLIENTS,
     "time_to_complete": _BY_DAY,
     "turnbull": _BY_DAY,

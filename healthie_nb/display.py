@@ -40,7 +40,9 @@ def finished(spec: Mapping[str, Any]) -> dict[str, Any]:
     """Vega-Lite specification as it is shown: our look under its own, no menu, and the version that Jupyter draws."""
     own = spec.get("config", {})
     look = {key: {**value, **own.get(key, {})} if isinstance(value, dict) else value for key, value in LOOK.items()}
-    return {**spec, "$schema": SCHEMA, "config": {**own, **look}, "usermeta": {"embedOptions": EMBED}}
+    # A legend without a series has no size, and nothing at all would be drawn.
+    drawn = _without_legends(spec) if spec.get("datasets", {}).get("rows") == [] else spec
+    return {**drawn, "$schema": SCHEMA, "config": {**own, **look}, "usermeta": {"embedOptions": EMBED}}
 
 
 def text(spec: Mapping[str, Any]) -> str:
@@ -82,6 +84,12 @@ def bundle(spec: Mapping[str, Any], **_: object) -> tuple[dict[str, Any], dict[s
     """Output of a notebook cell that shows a chart: the specification, a picture and its text."""
     shown = finished(spec)
     return {VEGALITE: shown, "image/png": png(shown), "text/plain": text(shown)}, {VEGALITE: {"embed_options": EMBED}}
+
+
+def _without_legends(part: Any) -> Any:
+    if isinstance(part, dict):
+        return {key: None if key == "legend" else _without_legends(inner) for key, inner in part.items()}
+    return [_without_legends(inner) for inner in part] if isinstance(part, list) else part
 
 
 def _inked(value: object) -> object:

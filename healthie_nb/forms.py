@@ -25,7 +25,10 @@ __all__ = [
     "requests",
     "time_to_complete",
     "turnbull",
+    "unready",
 ]
+
+CHART: Final = "https://secure.gethealthie.com/users/{client_id}"  # of a client in Healthie
 
 _REQUEST: Final = (
     "id",
@@ -104,7 +107,7 @@ def overdue(
     as_of: str | date,
     key: bytes,
     after_days: int = 14,
-    link: str = "https://secure.gethealthie.com/users/{client_id}",
+    link: str = CHART,
 ) -> pl.DataFrame:
     """Active clients with forms that were asked for or begun long ago and are not completed, the oldest first.
 
@@ -137,9 +140,6 @@ def overdue(
     >>> overdue(asked, clients, as_of="2026-01-31", key=key).select("client_id", "forms", "days").rows()
     [('ada', 1, 26)]
     """
-    start, is_there, end = link.partition("{client_id}")
-    if not is_there:
-        raise MetricError(f"link is {link!r}: write {{client_id}} where the client's id goes.")
     require(clients, ["provider_id"], query="clients")
     today = EPOCH + timedelta(days=day_number(as_of))
     since = pl.col("date_to_show").dt.date()
@@ -155,12 +155,54 @@ def overdue(
         )
         .join(clients.select(client_id="id", provider_id="provider_id"), on="client_id", how="left")
         .with_columns(days=(pl.lit(today) - pl.col("oldest")).dt.total_days())
-        .with_columns(pl.col("client_id").map_batches(lambda ids: pseudonyms(ids, key=key)).alias("pseudonym"))
         .sort("oldest", "client_id")
-        .select(
-            *("pseudonym", "client_id", "provider_id", "forms", "started", "oldest", "days", "form_ids"),
-            link=pl.concat_str(pl.lit(start), pl.col("client_id"), pl.lit(end)),
-        )
+        .select("client_id", "provider_id", "forms", "started", "oldest", "days", "form_ids")
+        .pipe(_named, key, link)
+    )
+
+
+def unready(readiness: pl.DataFrame, *, key: bytes, link: str = CHART) -> pl.DataFrame:
+    """Coming visits whose client lacks a required form, and which: who has to be asked for it, the soonest first.
+
+    Rows
+    ----
+    One per coming visit and required role that is not done, in the order of `readiness`.
+
+    Columns
+    -------
+    pseudonym, client_id, appointment_id, provider_id String; date Date; is_first Boolean, no visit of the client took
+    place yet; role String, the form lacking; state String: begun, asked, not asked; link String, `link` with the
+    client's id.
+
+    Raises
+    ------
+    MetricError for a link without {client_id}, or a missing column.
+
+    Source
+    ------
+    `readiness`. It names clients by id: it is for the practice, not for publication.
+
+    Examples
+    --------
+    >>> ready = {"client_id": "7", "appointment_id": "1", "provider_id": "p", "date": [date(2026, 7, 1)] * 2}
+    >>> ready |= {"is_first": True, "role": ["intake", "consent"], "state": ["asked", "done"]}
+    >>> unready(pl.DataFrame(ready), key=b"kept with the store").select("is_first", "role", "state", "link").row(0)
+    (True, 'intake', 'asked', 'https://secure.gethealthie.com/users/7')
+    """
+    columns = ["client_id", "appointment_id", "provider_id", "date", "is_first", "role", "state"]
+    require(readiness, columns, query="readiness")
+    return readiness.filter(pl.col("state") != "done").select(columns).pipe(_named, key, link)
+
+
+def _named(rows: pl.DataFrame, key: bytes, link: str) -> pl.DataFrame:
+    """Rows with the client's pseudonym first, and the link to their chart last."""
+    start, is_there, end = link.partition("{client_id}")
+    if not is_there:
+        raise MetricError(f"link is {link!r}: write {{client_id}} where the client's id goes.")
+    return rows.select(
+        pl.col("client_id").map_batches(lambda ids: pseudonyms(ids, key=key)).alias("pseudonym"),
+        *rows.columns,
+        link=pl.concat_str(pl.lit(start), pl.col("client_id"), pl.lit(end)),
     )
 
 

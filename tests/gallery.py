@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from healthie_nb import charts, retention, tables, volume
+from healthie_nb import charts, forms, retention, tables, volume
 from healthie_nb.visits import example
 
 AS_OF = "2026-06-10"
@@ -62,7 +62,11 @@ RECONCILED = pl.DataFrame(
     }
 )
 TARGETS = pl.DataFrame(
-    {"metric": ["second visit", "lost", "visits per month"], "target": [0.5, 0.1, 40], "since": [date(2026, 1, 1)] * 3},
+    {
+        "metric": ["second visit", "lost", "visits per month", "notes signed"],
+        "target": [0.5, 0.1, 40, 0.9],
+        "since": [date(2026, 1, 1)] * 4,
+    },
     strict=False,
 )
 ANNOTATIONS = pl.DataFrame({"date": [date(2026, 3, 2)], "text": ["Clinic moved"]})
@@ -133,5 +137,65 @@ def volume_shown() -> list[Shown]:
     ]
 
 
-CHARTS = [*retention_shown(), *volume_shown()]
+FORM_ROLES = pl.DataFrame({"form_id": ["f1", "f2", "f3"], "role": ["intake", "outcome measure", "consent"]})
+
+
+def _filled(form: str, every: int, *, after: int) -> pl.DataFrame:
+    """Fill a form by some of the clients, some days after the first visit."""
+    firsts = SEEN.group_by("client_id").agg(pl.col("starts_at").min()).sort("client_id")
+    return firsts.gather_every(every).select(
+        "client_id",
+        form_id=pl.lit(form),
+        filled_at=pl.col("starts_at") + pl.duration(days=after),
+        is_finished=pl.lit(value=True),
+    )
+
+
+FILLED = pl.concat([_filled("f1", 2, after=-3), _filled("f2", 3, after=-2), _filled("f2", 4, after=40)])
+FILLED = pl.concat([FILLED, _filled("f3", 5, after=1)])
+REQUESTS = (
+    CLIENTS.join(FORM_ROLES, how="cross")
+    .with_row_index()
+    .select(
+        pl.col("index").cast(pl.String).alias("id"),
+        "form_id",
+        client_id="id",
+        sender_id=pl.when(pl.col("index") % 3 > 0).then(pl.lit("p1")).otherwise(pl.lit("p2")),
+        date_to_show="created_at",
+        filled_form_id=pl.when(pl.col("index") % 4 > 0).then("index").cast(pl.String),
+        filled_form_is_finished=pl.col("index") % 5 > 1,
+    )
+)
+NOTES = SEEN.filter(pl.col("appointment_id").cast(pl.Int64) % 3 > 0).select(
+    "appointment_id",
+    filled_at=pl.col("starts_at"),
+    signings=pl.concat_list(
+        pl.struct(signed_at=pl.col("starts_at") + pl.duration(hours=20 * (pl.col("appointment_id").cast(pl.Int64) % 7)))
+    ),
+)
+TIMES = pl.DataFrame({"least": [1, 2, 2, 3, 4, 9], "most": [1, 3, None, 5, 4, None]})
+READY = forms.readiness(SEEN, FILLED, REQUESTS, FORM_ROLES, as_of=AS_OF)
+
+
+def forms_shown() -> list[Shown]:
+    """Everything about which forms get done."""
+    known: dict[str, Any] = {"as_of": AS_OF, "clients": CLIENTS, "history_from": "2025-01-01"}
+    noted, named, month = (SEEN, NOTES), {"names": NAMES}, {"every": "month"}
+    marked = {"targets": TARGETS, "annotations": ANNOTATIONS}
+    curve = forms.turnbull(TIMES).insert_column(0, pl.lit("f1").alias("form_id"))
+    return [
+        Shown("notes", forms.notes(*noted, as_of=AS_OF), named, {"targets": TARGETS}),
+        Shown("notes_over_time", forms.notes(*noted, as_of=AS_OF, every="month", by=[]), month, marked),
+        Shown("open_notes", forms.open_notes(*noted, as_of=AS_OF), named),
+        Shown("readiness", READY),
+        Shown("before_first_visit", forms.before_first_visit(SEEN, FILLED, FORM_ROLES, **known), month, marked),
+        Shown("measures", forms.measures(SEEN, FILLED, FORM_ROLES, **known), named),
+        Shown("requests", forms.requests(REQUESTS, CLIENTS), named),
+        Shown("time_to_complete", curve, named, n="at_risk"),
+    ]
+
+
+CHARTS = [*retention_shown(), *volume_shown(), *forms_shown()]
+UNREADY = forms.unready(READY, key=b"k" * 32)
+OVERDUE = forms.overdue(REQUESTS, CLIENTS, as_of=AS_OF, key=b"k" * 32)
 WORKLIST = retention.worklist(SEEN, as_of=AS_OF, key=b"k" * 32)

@@ -73,6 +73,7 @@ def tables(practice: Practice) -> dict[str, list[pl.DataFrame]]:
         "measures": [done.measures(visits, forms, form_roles, **history)],
         "open_notes": [done.open_notes(visits, notes, as_of=AS_OF)],
         "overdue": [done.overdue(asked, clients, as_of=AS_OF, key=key)],
-        "readiness": [done.readiness(visits, forms, asked, form_roles, as_of=AS_OF)],
+        "readiness": [ready := done.readiness(visits, forms, asked, form_roles, as_of=AS_OF)],
+        "unready": [done.unready(ready, key=key)],
         "checks": [hn.quality.checks(visits, as_of=AS_OF)],
     }

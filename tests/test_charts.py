@@ -69,7 +69,7 @@ def test_rows_put_into_a_kept_specification_show_another_view(shown: Shown) -> N
 @each
 def test_chart_and_table_without_rows_are_drawn(shown: Shown) -> None:
     spec = display.finished(shown.chart(shown.rows.clear()).to_dict())
-    assert vl_convert.vegalite_to_svg(spec, allowed_base_urls=[]).startswith("<svg")
+    assert display.png(spec).startswith(b"\x89PNG")
     assert shown.table(shown.rows.clear()).rows.is_empty()
 
 
@@ -81,7 +81,7 @@ def test_table_says_what_its_chart_says(shown: Shown) -> None:
     assert table.notes[0] == "Demo practice: synthetic data"
     said = {str(row["text"]) for row in rows_of(spec) if re.fullmatch(r"\d+%\*?", str(row.get("text")))}
     written = set(re.findall(r"\d+%\*?", repr(table)))
-    assert said <= written or shown.name == "survival"  # a curve has more days than its table
+    assert said <= written or shown.name in ("survival", "time_to_complete")  # a curve has more days than its table
 
 
 def test_every_chart_has_parts_and_a_table() -> None:

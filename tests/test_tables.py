@@ -3,16 +3,17 @@ from __future__ import annotations
 import re
 
 import polars as pl
-from gallery import NAMES, WORKLIST
+import pytest
+from gallery import AS_OF, NAMES, NOTES, OVERDUE, READY, REQUESTS, SEEN, UNREADY, WORKLIST
 
-from healthie_nb import retention, tables
-from healthie_nb.visits import example
+from healthie_nb import charts, forms, retention, tables
+from healthie_nb.visits import MetricError, example
 
-SEEN = example({"a": ["2026-01-05", "2026-02-20"], "b": ["2026-01-20"], "c": ["2026-05-20"], "d": ["2026-05-01"]})
+FEW = example({"a": ["2026-01-05", "2026-02-20"], "b": ["2026-01-20"], "c": ["2026-05-20"], "d": ["2026-05-01"]})
 
 
 def table() -> tables.Table:
-    made = retention.cohorts(SEEN, as_of="2026-06-02", measure="on", periods=2)
+    made = retention.cohorts(FEW, as_of="2026-06-02", measure="on", periods=2)
     return tables.cohorts(made, every="month", synthetic=True)
 
 
@@ -88,3 +89,87 @@ def test_list_of_whom_to_call_names_pseudonyms_alone() -> None:
     assert made.rows["client"].to_list() == WORKLIST["pseudonym"].head(3).to_list()
     assert made.notes[-1] == f"3 of {WORKLIST.height} clients, the longest overdue and not booked first"
     assert "http" not in made._repr_html_() + repr(made)
+
+
+# -- which forms get done --------------------------------------------------------------------------------------------
+
+
+def test_lists_of_forms_name_pseudonyms_alone() -> None:
+    for made, rows in (
+        (tables.unready(UNREADY, synthetic=True, names=NAMES, most=3), UNREADY),
+        (tables.overdue(OVERDUE, synthetic=True, names=NAMES, most=3), OVERDUE),
+    ):
+        assert made.rows["client"].to_list() == rows["pseudonym"].head(3).to_list()
+        assert made.notes[-1].startswith(f"3 of {rows.height} ")
+        assert not re.search("http|client-0", made._repr_html_() + repr(made))
+
+
+def test_who_comes_without_a_form_is_who_is_not_ready() -> None:
+    lacking = READY.filter(pl.col("state") != "done")
+    assert UNREADY.height == lacking.height > 0
+    assert {*UNREADY["appointment_id"]} == {*READY.filter(~pl.col("is_ready"))["appointment_id"]}
+
+
+def test_forms_of_coming_visits_add_up() -> None:
+    rows = tables.readiness(READY, synthetic=True).rows
+    counts = rows.select(pl.col("visits", "done", "begun", "asked", "not asked").cast(pl.Int64))
+    assert (counts["visits"] == counts.select(pl.sum_horizontal(pl.exclude("visits"))).to_series()).all()
+    assert counts["visits"].sum() == READY.height
+    assert rows["form"].to_list() == ["intake, later visits", "consent, later visits"]
+
+
+def test_requests_are_by_form_and_of_one_form_by_sender() -> None:
+    table = forms.requests(REQUESTS, pl.DataFrame({"id": REQUESTS["client_id"].unique(), "is_active": True}))
+    every = tables.requests(table, synthetic=True, names=NAMES).rows
+    assert every.columns[0] == "form"
+    assert sorted(every["form"]) == ["PHQ-9", "Welcome form", "f3"]
+    one = tables.requests(table.filter(form_id="f1"), synthetic=True, names=NAMES).rows
+    assert one.columns[0] == "sender"
+    assert one["asked for"].cast(pl.Int64).sum() == REQUESTS.filter(form_id="f1").height
+    asked = REQUESTS.filter(form_id="f1", filled_form_is_finished=True)
+    assert one["completed"].cast(pl.Int64).sum() == asked.height
+
+
+def curve(least: list[int], most: list[int]) -> pl.DataFrame:
+    times = pl.DataFrame({"least": least, "most": most}, schema={"least": pl.Int64, "most": pl.Int64})
+    return forms.turnbull(times).select(pl.lit("f1").alias("form_id"), pl.all())
+
+
+def test_curve_is_read_at_days_as_it_stands() -> None:
+    """Between two steps a curve is what it was at the earlier one; the interval is lifelines' 0.006 to 0.910."""
+    rows = tables.time_to_complete(curve([2, 4], [2, 4]), synthetic=True).rows
+    assert rows.select("day", "not yet completed").rows() == [
+        ("0", "100%*"),
+        ("1", "100%*"),
+        ("2", "50%*\n1-91"),
+        ("3", "50%*\n1-91"),
+    ]
+
+
+def test_a_ledger_that_is_too_young_is_told() -> None:
+    pulls = pl.DataFrame({"seen_at": []}, schema={"seen_at": pl.Datetime("us", "UTC")})
+    standing = forms.ledger_standing(pulls, as_of=AS_OF)
+    for made in (
+        tables.time_to_complete(curve([], []), synthetic=True, standing=standing).notes,
+        charts.time_to_complete_parts(curve([], []), synthetic=True, standing=standing)["title"]["subtitle"],
+    ):
+        assert made[-1].startswith("Not yet: the ledger spans 0 days in 0 pulls; times to completion need 28")
+
+
+def test_notes_by_period_and_notes_by_provider_are_not_mistaken_for_each_other() -> None:
+    by_month = forms.notes(SEEN, NOTES, as_of=AS_OF, every="month", by=[])
+    with pytest.raises(MetricError, match="show them with notes_over_time"):
+        tables.notes(by_month, synthetic=True)
+    for sliced in (forms.notes(SEEN, NOTES, as_of=AS_OF), forms.notes(SEEN, NOTES, as_of=AS_OF, every="month")):
+        with pytest.raises(MetricError, match="not one row per period"):
+            tables.notes_over_time(sliced, every="month", synthetic=True)
+
+
+def test_open_notes_of_every_provider_and_age_are_there() -> None:
+    table = forms.open_notes(SEEN, NOTES, as_of=AS_OF)
+    rows = tables.open_notes(table, synthetic=True, names=NAMES).rows
+    ages = [column for column in rows.columns if column.endswith("days")]
+    counts = rows.select(pl.col(ages).cast(pl.Int64)).sum().row(0)
+    assert counts == tuple(table.filter(age=age)["open"].sum() for age in ages)
+    assert rows["in all"].cast(pl.Int64).sum() == table["open"].sum()
+    assert rows["provider"].to_list() == ["Dr Bob", "Dr Ada"]

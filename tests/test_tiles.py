@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from html import unescape
 
 import polars as pl
@@ -108,3 +108,47 @@ def test_title_counts_the_checks_of_each_kind() -> None:
         "not checked": CHECKS.filter(pl.col("value") == "not checked").height,
         "good": CHECKS.filter(pl.col("level") == "green").height,
     }
+
+
+# -- which forms get done --------------------------------------------------------------------------------------------
+
+NOTES = pl.DataFrame({"provider_id": ["1", "2"], "due": [60, 40], "signed": [50, 31]})
+READY = pl.DataFrame(
+    {
+        "appointment_id": ["1", "1", "2", "2", "3", "3"],
+        "client_id": ["a", "a", "a", "a", "b", "b"],
+        "is_first": [False] * 4 + [True] * 2,
+        "is_ready": [True, True, False, False, False, False],
+    }
+)
+BEFORE = pl.DataFrame({"role": ["consent", "intake", "consent"], "clients": [20, 20, 30], "done": [18, 10, 28]})
+
+
+def headline(**options: object) -> list[str]:
+    given: dict[str, object] = {"as_of": "2026-06-30", "synthetic": True, **options}
+    return [str(tile) for tile in tiles.forms(NOTES, READY, BEFORE, **given).tiles]  # type: ignore[arg-type]
+
+
+def test_headline_of_forms_sums_the_rows_and_says_of_how_many() -> None:
+    """Wilson's interval of 81 of 100 is 0.722 to 0.875, of 46 of 50 it is 0.812 to 0.968 (statsmodels 0.14)."""
+    assert headline() == [
+        "Notes signed within 72 hours: 81% · 81 of 100 visits, 95 % interval 72-87%",
+        "Coming visits that lack no form: 33% · 1 of 3 visits on the books",
+        "First visits that lack no form: 0% · 0 of 1 visits on the books",
+        "Consent before the first visit: 92% · 46 of 50 clients, 95 % interval 81-97%",
+    ]
+
+
+@pytest.mark.parametrize(("target", "sign"), [(0.7, "✓ good"), (0.8, "! caution"), (0.95, "✕ problem")])
+def test_tile_is_judged_by_its_interval_against_the_latest_target(target: float, sign: str) -> None:
+    targets = pl.DataFrame(
+        {"metric": "notes signed", "target": [0.1, target], "since": [None, date(2026, 1, 1)]},
+    )
+    notes, *_, consents = headline(targets=targets)
+    assert notes.endswith(f"target {target:.0%} · {sign}")
+    assert "target" not in consents
+
+
+def test_headline_without_rows_says_so() -> None:
+    shown = tiles.forms(NOTES.clear(), READY.clear(), BEFORE.clear(), as_of="2026-06-30", synthetic=True)
+    assert [tile.value for tile in shown.tiles] == ["none yet", "none", "none", "none yet"]

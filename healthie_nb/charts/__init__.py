@@ -22,6 +22,18 @@ from healthie_nb.charts.attendance import (
     unmarked_parts,
 )
 from healthie_nb.charts.cohorts import cohorts, cohorts_parts
+from healthie_nb.charts.forms import (
+    before_first_visit,
+    before_first_visit_parts,
+    measures,
+    measures_parts,
+    readiness,
+    readiness_parts,
+    requests,
+    requests_parts,
+    time_to_complete,
+    time_to_complete_parts,
+)
 from healthie_nb.charts.retention import (
     definitions,
     definitions_parts,
@@ -35,6 +47,14 @@ from healthie_nb.charts.retention import (
     states_parts,
     survival,
     survival_parts,
+)
+from healthie_nb.charts.signing import (
+    notes,
+    notes_over_time,
+    notes_over_time_parts,
+    notes_parts,
+    open_notes,
+    open_notes_parts,
 )
 from healthie_nb.charts.volume import (
     booked,
@@ -50,6 +70,8 @@ from healthie_nb.charts.volume import (
 )
 
 __all__ = [
+    "before_first_visit",
+    "before_first_visit_parts",
     "booked",
     "booked_parts",
     "booking_curve",
@@ -72,20 +94,34 @@ __all__ = [
     "heat_parts",
     "lead",
     "lead_parts",
+    "measures",
+    "measures_parts",
+    "notes",
+    "notes_over_time",
+    "notes_over_time_parts",
+    "notes_parts",
+    "open_notes",
+    "open_notes_parts",
     "panel",
     "panel_parts",
     "rates",
     "rates_parts",
+    "readiness",
+    "readiness_parts",
     "rebooked",
     "rebooked_parts",
     "reconcile",
     "reconcile_parts",
+    "requests",
+    "requests_parts",
     "second_visit",
     "second_visit_parts",
     "states",
     "states_parts",
     "survival",
     "survival_parts",
+    "time_to_complete",
+    "time_to_complete_parts",
     "unmarked",
     "unmarked_parts",
 ]

@@ -1,6 +1,15 @@
 """Small frame → the table that stands beside its chart, with the same name: in HTML and in plain text."""
 
 from healthie_nb.tables.attendance import cancellations, funnel_plot, heat, lead, rates, rebooked, unmarked
+from healthie_nb.tables.forms import (
+    before_first_visit,
+    measures,
+    overdue,
+    readiness,
+    requests,
+    time_to_complete,
+    unready,
+)
 from healthie_nb.tables.retention import (
     cohorts,
     definitions,
@@ -11,11 +20,13 @@ from healthie_nb.tables.retention import (
     survival,
     worklist,
 )
+from healthie_nb.tables.signing import notes, notes_over_time, open_notes
 from healthie_nb.tables.table import Table
 from healthie_nb.tables.volume import booked, booking_curve, counts, panel, reconcile
 
 __all__ = [
     "Table",
+    "before_first_visit",
     "booked",
     "booking_curve",
     "cancellations",
@@ -27,13 +38,22 @@ __all__ = [
     "funnel_plot",
     "heat",
     "lead",
+    "measures",
+    "notes",
+    "notes_over_time",
+    "open_notes",
+    "overdue",
     "panel",
     "rates",
+    "readiness",
     "rebooked",
     "reconcile",
+    "requests",
     "second_visit",
     "states",
     "survival",
+    "time_to_complete",
     "unmarked",
+    "unready",
     "worklist",
 ]

@@ -1,6 +1,7 @@
 """What is read first: headline figures as tiles, and whether the numbers can be trusted, as a strip of chips."""
 
+from healthie_nb.tiles.forms import forms
 from healthie_nb.tiles.tile import Tile, Tiles
 from healthie_nb.tiles.trust import Trust, trust
 
-__all__ = ["Tile", "Tiles", "Trust", "trust"]
+__all__ = ["Tile", "Tiles", "Trust", "forms", "trust"]

@@ -1,0 +1,193 @@
+"""Charts of forms: of the coming visits, before the first one, measures on time, requests and how long they take."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import altair as alt
+import polars as pl
+
+from healthie_nb import wording
+from healthie_nb.charts import marks
+from healthie_nb.tables import forms as tables
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from healthie_nb.newcomers import Every
+
+POINTS: Final = 120  # of a curve: more steps than these nobody sees
+CURVE: Final = {
+    "text:N": "Not yet completed",
+    "interval:N": "95 % interval (log-log)",
+    "at_risk:Q": "n at risk",
+    "requests:Q": "Requests of the form",
+}
+# Where there are no curves: the frame of four weeks, and in its middle the word for it.
+FRAME: Final = pl.DataFrame({"day": [0, 28, 14], "rate": [0.0, 1.0, 0.5], "text": ["", "", "no times yet"]})
+
+
+def readiness_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]:
+    """How far the required forms of the coming visits are, for first and for later visits.
+
+    Parameters
+    ----------
+    table
+        Rows of `forms.readiness`.
+    synthetic
+        `practice.is_synthetic`: whether the chart has to say that its data is made up.
+    """
+    standing = tables.standings(table).with_columns(wording.share("rate", few=False).alias("text"))
+    rows = _ranked(standing.rename({"visits": "n"}), tables.STATES, ["row", "n", "text"])
+    ends = standing.select("row", total="visits", text=pl.format("{} of {} done", "done", "visits"))
+    told = "; ".join(ends.select(pl.format("{}: {}", "row", "text")).to_series())
+    said = f"Bars of the forms that the coming visits need. {told or 'No visits'}."
+    remarks = tables.ready_remarks(table, synthetic=synthetic)
+    return marks.parts(tables.READINESS, remarks, said, rows=rows, ends=ends)
+
+
+def before_first_visit_parts(
+    table: pl.DataFrame,
+    *,
+    every: Every,
+    synthetic: bool,
+    targets: pl.DataFrame | None = None,
+    annotations: pl.DataFrame | None = None,
+) -> dict[str, Any]:
+    """Trend of the share of clients who had filled the required forms before their first scheduled visit.
+
+    Parameters
+    ----------
+    table
+        Rows of `forms.before_first_visit`.
+    every
+        The period, as it was made.
+    synthetic
+        `practice.is_synthetic`.
+    targets, annotations
+        As `roles.read` gives them; targets of the metric "forms before first visit".
+    """
+    rows = table.select(*marks.period("period", every), tables.role_of("series"), *marks.rated("done", "clients"))
+    marked = marks.marked(rows, "forms before first visit", targets, annotations, share=True)
+    said = marks.trend_said("share of clients who had filled the forms", rows)
+    remarks = wording.remarks(table, synthetic=synthetic, n="clients")
+    return marks.parts(tables.BEFORE, remarks, said, rows=rows, **marked)
+
+
+def measures_parts(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Share of new clients with each outcome measure, at baseline and on time afterwards, with its interval.
+
+    Parameters
+    ----------
+    table
+        Rows of `forms.measures`.
+    synthetic
+        `practice.is_synthetic`.
+    names
+        Names of the forms' ids.
+    """
+    rows = table.select(
+        *marks.rated("done", "clients"),
+        row=wording.named("form_id", names),
+        series="window",
+        state=pl.lit("done in the window"),
+    )
+    told = rows.select("row", "series", pl.col("text").fill_null("none"), "n").rows()
+    said = "; ".join(f"{row}, {window}: {text} of {n:,}" for row, window, text, n in told)
+    remarks = wording.remarks(table, synthetic=synthetic, n="clients")
+    said = f"Dots with intervals. {said or 'No measures'}."
+    return marks.parts(tables.MEASURES, remarks, said, rows=rows, targets=marks.NO_LINES)
+
+
+def requests_parts(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """How the requests of each form stand now: completed, started, open, or withdrawn.
+
+    Parameters
+    ----------
+    table
+        Rows of `forms.requests`.
+    synthetic
+        `practice.is_synthetic`.
+    names
+        Names of the forms' ids.
+    """
+    summed = tables.asked(table, by="form_id").with_columns(
+        wording.named("form_id", names).alias("row"),
+        wording.share().alias("text"),
+        wording.interval(),
+        n=pl.col("waiting_or_done"),
+    )
+    rows = _ranked(summed, tables.STANDINGS, ["row", "n", "text", "interval"])
+    ends = summed.select("row", total="requests", text=pl.format("{} completed", "text"))
+    told = "; ".join(f"{row}: {total:,}, {text}" for row, total, text in ends.rows())
+    remarks = wording.remarks(summed, synthetic=synthetic, n="waiting_or_done")
+    said = f"Bars of the forms asked for. {told or 'None was asked for'}."
+    return marks.parts(tables.REQUESTS, remarks, said, rows=rows, ends=ends)
+
+
+def time_to_complete_parts(
+    table: pl.DataFrame,
+    *,
+    synthetic: bool,
+    names: Mapping[str, str] | None = None,
+    standing: pl.DataFrame | None = None,
+) -> dict[str, Any]:
+    """Share of forms not yet completed, by days since they were asked for, with its interval.
+
+    Parameters
+    ----------
+    table
+        Rows of `forms.time_to_complete`.
+    synthetic
+        `practice.is_synthetic`.
+    names
+        Names of the forms' ids.
+    standing
+        From `forms.ledger_standing`: the chart says in words why there is no curve yet.
+    """
+    last = int(table.select(pl.col("day").max().fill_null(0)).item())
+    step = -(-last // POINTS) or 1
+    rows = tables.read_at(table, range(0, last + step, step)).select(
+        wording.named("form_id", names).alias("series"),
+        "day",
+        *(pl.col(old).round(4).alias(new) for old, new in (("survival", "rate"), ("low", "low"), ("high", "high"))),
+        wording.share("survival", few=False).alias("text"),
+        wording.interval(),
+        pl.col("at_risk").round(1),
+        "requests",
+    )
+    ends = rows.group_by("series", maintain_order=True).last()
+    told = (f"{rate:.0%} of {series} at day {day}" for series, rate, day in ends.select("series", "rate", "day").rows())
+    why = tables.ledger_says(standing) or (() if rows.height else ("Nothing to show yet",))
+    remarks = (*wording.remarks(table, synthetic=synthetic), *why)
+    said = f"Curves. {tables.TIMES}: {', '.join(told) or '; '.join(why)}."
+    return marks.parts(tables.TIMES, remarks, said, rows=rows, empty=FRAME.tail(0 if rows.height else 3))
+
+
+def _ranked(table: pl.DataFrame, states: tuple[str, ...], index: list[str]) -> pl.DataFrame:
+    """One row per row and state, in the order of the states."""
+    long = table.unpivot(on=states, index=index, variable_name="series", value_name="count")
+    return long.with_columns(rank=pl.col("series").cast(pl.Enum(states)).to_physical())
+
+
+def _readiness() -> alt.LayerChart:
+    return marks.bars("coming visits", {"count:Q": "Visits", "text:N": "Done", "n:Q": "n, such visits"})
+
+
+def _times() -> alt.LayerChart:
+    """Curves, or a frame that says that there are none."""
+    frame = alt.Chart(alt.NamedData("empty")).mark_text(fontSize=13).encode(x="day:Q", y="rate:Q", text="text:N")
+    made: alt.LayerChart = marks.curves("not yet completed", "days since it was asked for", CURVE) + frame
+    return made
+
+
+def _requests() -> alt.LayerChart:
+    told = {"count:Q": "Requests", "text:N": "Completed now", "interval:N": "95 % interval (Wilson)"}
+    return marks.bars("requests", {**told, "n:Q": "n, without withdrawn ones"})
+
+
+readiness = marks.drawn(_readiness, readiness_parts)
+before_first_visit = marks.drawn(lambda: marks.trend("had filled them"), before_first_visit_parts)
+measures = marks.drawn(lambda: marks.dots("done", by_series=True), measures_parts)
+requests = marks.drawn(_requests, requests_parts)
+time_to_complete = marks.drawn(_times, time_to_complete_parts)

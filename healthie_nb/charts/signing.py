@@ -1,0 +1,149 @@
+"""Charts of chart notes: signed in time, and still open."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import altair as alt
+import polars as pl
+
+from healthie_nb import wording
+from healthie_nb.chart_notes import YOUNG
+from healthie_nb.charts import marks
+from healthie_nb.tables import signing as tables
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from healthie_nb.newcomers import Every
+
+METRIC = "notes signed"  # of targets.csv
+
+
+def notes_parts(
+    table: pl.DataFrame,
+    *,
+    synthetic: bool,
+    within_hours: int = 72,
+    names: Mapping[str, str] | None = None,
+    targets: pl.DataFrame | None = None,
+) -> dict[str, Any]:
+    """Share of visits whose chart note was signed in time, slice by slice, with its interval.
+
+    Parameters
+    ----------
+    table
+        Rows of `forms.notes`, without `every`.
+    synthetic
+        `practice.is_synthetic`: whether the chart has to say that its data is made up.
+    within_hours
+        As the table was made.
+    names
+        Names of the slice's ids.
+    targets
+        As `roles.read` gives them; the latest of the metric "notes signed".
+
+    Raises
+    ------
+    MetricError for notes by period.
+    """
+    rows = tables.undated(table).select(
+        *marks.rated("signed", "due"),
+        row=tables.counted(table, names),
+        series=pl.lit(wording.ALL),
+        state=pl.format("{} later, {} not signed, {} no note", "late", "unsigned", "missing"),
+    )
+    said = "; ".join(f"{row}: {text}" for row, text in rows.select("row", pl.col("text").fill_null("none")).rows())
+    title, notes_ = tables.notes_title(within_hours), tables.notes_remarks(table, synthetic=synthetic)
+    lines = _latest(targets)
+    return marks.parts(title, notes_, f"Dots with intervals. {said or 'No visits'}.", rows=rows, targets=lines)
+
+
+def notes_over_time_parts(
+    table: pl.DataFrame,
+    *,
+    every: Every,
+    synthetic: bool,
+    within_hours: int = 72,
+    targets: pl.DataFrame | None = None,
+    annotations: pl.DataFrame | None = None,
+) -> dict[str, Any]:
+    """Trend of the share of visits whose chart note was signed in time, with its interval.
+
+    Parameters
+    ----------
+    table
+        Rows of `forms.notes` with `every`, and `by=[]`.
+    every
+        The period, as it was made.
+    synthetic
+        `practice.is_synthetic`.
+    within_hours
+        As the table was made.
+    targets, annotations
+        As `roles.read` gives them; targets of the metric "notes signed".
+
+    Raises
+    ------
+    MetricError for notes of several slices, or without periods.
+    """
+    due = tables.dated(table).filter(pl.col("due") > 0)
+    rows = due.select(
+        *marks.period("period", every), pl.lit(wording.ALL).alias("series"), *marks.rated("signed", "due")
+    )
+    marked = marks.marked(rows, METRIC, targets, annotations, share=True)
+    said = marks.trend_said("share of visits with a note signed in time", rows)
+    title, notes_ = tables.notes_title(within_hours), tables.notes_remarks(table, synthetic=synthetic)
+    return marks.parts(title, notes_, said, rows=rows, **marked)
+
+
+def open_notes_parts(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """How many visits of each provider have no signed chart note, by the age of the visit.
+
+    Parameters
+    ----------
+    table
+        Rows of `forms.open_notes`.
+    synthetic
+        `practice.is_synthetic`.
+    names
+        Names of the providers' ids.
+    """
+    rows = tables.most_open(table).select(
+        wording.named("provider_id", names).alias("row"),
+        pl.col("age").alias("series"),
+        rank=pl.col("age").cast(pl.Enum(tables.NOTE_AGES)).to_physical(),
+        count=pl.col("open"),
+        missing=pl.col("missing"),
+        oldest=wording.day("oldest"),
+        n=pl.col("n"),
+        is_open=pl.col("age") == YOUNG,
+    )
+    ends = rows.group_by("row", maintain_order=True).agg(pl.col("n").first().alias("total"))
+    ends = ends.with_columns(text=wording.number("total"))
+    total, old = rows["count"].sum(), rows.filter(pl.col("series") != YOUNG)["count"].sum()
+    told = "; ".join(f"{row}: {text}" for row, _, text in ends.rows())
+    said = f"Bars of {total:,} visits without a signed note, {old:,} of them older than three days. {told}."
+    return marks.parts(tables.OPEN_NOTES, tables.open_remarks(table, synthetic=synthetic), said, rows=rows, ends=ends)
+
+
+def _latest(targets: pl.DataFrame | None) -> pl.DataFrame:
+    """Keep the target that holds in the end."""
+    if targets is None:
+        return marks.NO_LINES
+    found = targets.filter(pl.col("metric") == METRIC).sort("since", nulls_last=False).tail(1)
+    lines = found.select("target", text=pl.format("target {}", wording.share("target", few=False)))
+    return lines if lines.height else marks.NO_LINES
+
+
+def _open_notes() -> alt.LayerChart:
+    told = {"count:Q": "Open notes", "missing:Q": "of these without any note", "oldest:N": "Oldest visit"}
+    made = marks.bars("visits without a signed note", {**told, "n:Q": "n, all open of this provider"})
+    is_open = alt.condition("datum.is_open", alt.value(1), alt.value(0))
+    hatched: alt.LayerChart = made + made.layer[0].mark_bar(fill=marks.HATCH).encode(opacity=is_open)
+    return hatched
+
+
+notes = marks.drawn(lambda: marks.dots("signed in time"), notes_parts)
+notes_over_time = marks.drawn(lambda: marks.trend("signed in time"), notes_over_time_parts)
+open_notes = marks.drawn(_open_notes, open_notes_parts)
