@@ -10,14 +10,16 @@ PRIVATE = 0o600
 SHARED = 0o644
 
 
-def appear(path: Path, content: bytes, *, mode: int = PRIVATE) -> None:
+def appear(path: Path, content: bytes, *, mode: int = PRIVATE, drafts: Path | None = None) -> None:
     """Write a file beside its place and then rename it: whoever looks meanwhile sees the old one, or the new one.
+
+    `drafts` is another folder of the same disk to write it in, where readers take all that is beside it.
 
     Raises
     ------
     OSError when the folder is not there, or cannot be written; nothing is left of it then.
     """
-    file, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".draft")
+    file, draft = tempfile.mkstemp(dir=drafts or path.parent, prefix=f".{path.name}.", suffix=".draft")
     try:
         with os.fdopen(file, "wb") as written:
             written.write(content)

@@ -50,7 +50,7 @@ class Provenance:
             "data": SYNTHETIC if self.is_synthetic else self.practice,
             "as of": self.as_of,
             "filters": filters or "none",
-            "queries": "; ".join(map(_asked, self.queries)) or "none",
+            "queries": "; ".join(map(said, self.queries)) or "none",
             "days in": self.zone,
             "made with": f"healthie-nb {version()}, Healthie's API version {self.api_version}",
             "audience": INSIDE if audience == "internal" else HIDDEN,
@@ -88,7 +88,8 @@ def version() -> str:
         return "from source"
 
 
-def _asked(loaded: Loaded) -> str:
+def said(loaded: Loaded) -> str:
+    """Say which query was loaded, and when."""
     when = f"{loaded.loaded_at:%Y-%m-%d %H:%M} UTC" if loaded.loaded_at else "not kept"
     return f"{loaded.query} ({loaded.hash}), loaded {when}"
 

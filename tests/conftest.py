@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import os
 import shutil
+import sys
 import tempfile
 import threading
 from datetime import UTC, datetime, timedelta
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from browsing import Lab
+    from pyspark.sql import SparkSession
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 
@@ -122,6 +124,36 @@ def lab(lab_address: str, request: pytest.FixtureRequest, tmp_path_factory: pyte
         lab.shoot(f"{request.module.NOTEBOOK}-reopened", lab.page.locator("[data-mime-type='image/png']").last)
         run_all(lab)
         yield lab
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """Start a real cluster, a master and two workers in processes of their own, in another time zone than ours."""
+    import pyspark  # noqa: PLC0415, takes its time
+    from pyspark.sql import SparkSession  # noqa: PLC0415
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPARK_HOME", os.path.dirname(pyspark.__file__))  # noqa: PTH120, as Spark wants it
+        patch.setenv("PYSPARK_PYTHON", sys.executable)
+        patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+        patch.chdir(tmp_path_factory.mktemp("spark"))  # where it leaves its workers' folders
+        builder = SparkSession.builder.master("local-cluster[2,1,1024]")
+        for name, value in {
+            "spark.driver.host": "127.0.0.1",
+            "spark.driver.bindAddress": "127.0.0.1",
+            "spark.ui.enabled": "false",
+            "spark.ui.showConsoleProgress": "false",
+            "spark.log.level": "ERROR",
+            "spark.sql.session.timeZone": "Asia/Tokyo",
+            "spark.sql.shuffle.partitions": "2",
+            # Small frames: to compile every step of every metric takes longer than the metric.
+            "spark.sql.codegen.wholeStage": "false",
+            "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+        }.items():
+            builder = builder.config(name, value)
+        session = builder.getOrCreate()
+        yield session
+        session.stop()
 
 
 @contextlib.contextmanager

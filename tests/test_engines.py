@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 import random
 import sys
 from datetime import UTC, datetime, timedelta
@@ -11,10 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import polars as pl
-import pyspark
 import pytest
 from polars.testing import assert_frame_equal
-from pyspark.sql import SparkSession
 
 from healthie_nb import forms, retention, volume
 from healthie_nb.engines import reduced, reducible
@@ -23,6 +20,8 @@ from healthie_nb.visits import APPOINTMENTS, ATTENDANCE, MetricError, visits
 if TYPE_CHECKING:
     import pathlib
     from collections.abc import Callable, Iterator
+
+    from pyspark.sql import SparkSession
 
     Metric = Callable[[Any], pl.DataFrame]
 
@@ -198,33 +197,6 @@ class Engines:
         if (metric, name) not in self._answers:
             self._answers[metric, name] = METRICS[metric](self.worlds[name])
         return self._answers[metric, name]
-
-
-@pytest.fixture(scope="session")
-def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """Start a real cluster, a master and two workers in processes of their own, in another time zone than ours."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SPARK_HOME", os.path.dirname(pyspark.__file__))  # noqa: PTH120, as Spark wants it
-        patch.setenv("PYSPARK_PYTHON", sys.executable)
-        patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
-        patch.chdir(tmp_path_factory.mktemp("spark"))  # where it leaves its workers' folders
-        builder = SparkSession.builder.master("local-cluster[2,1,1024]")
-        for name, value in {
-            "spark.driver.host": "127.0.0.1",
-            "spark.driver.bindAddress": "127.0.0.1",
-            "spark.ui.enabled": "false",
-            "spark.ui.showConsoleProgress": "false",
-            "spark.log.level": "ERROR",
-            "spark.sql.session.timeZone": "Asia/Tokyo",
-            "spark.sql.shuffle.partitions": "2",
-            # Small frames: to compile every step of every metric takes longer than the metric.
-            "spark.sql.codegen.wholeStage": "false",
-            "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-        }.items():
-            builder = builder.config(name, value)
-        session = builder.getOrCreate()
-        yield session
-        session.stop()
 
 
 @pytest.fixture(scope="module")
