@@ -78,8 +78,11 @@ def test_text_says_what_to_do(
 @pytest.mark.parametrize(
     ("variables", "subject", "todo"),
     [
+        # pragma: allowlist nextline secret
         ({"HEALTHIE_API_KEY": "what"}, "key", "set HEALTHIE_API_URL"),
+        # pragma: allowlist nextline secret
         ({"HEALTHIE_API_KEY": "gh_live_1", "HEALTHIE_API_URL": "http://127.0.0.1:9/graphql"}, "host", "the network"),
+        # pragma: allowlist nextline secret
         ({"HEALTHIE_CACHE_KEY": "abc", "HEALTHIE_API_KEY": "gh_live_1"}, "key", ""),
     ],
 )

@@ -43,6 +43,7 @@ def test_the_key_picks_the_endpoint(key: str, url: str) -> None:
         "https://evil.example/?gethealthie.com",
         "https://evilgethealthie.com/graphql",
         "https://api.gethealthie.com@evil.example/graphql",
+        # pragma: allowlist nextline secret
         "https://user:pass@api.gethealthie.com/graphql",
         "http://127.0.0.1.evil.example/",
         "http://[::ffff:1.2.3.4]/",
@@ -79,6 +80,7 @@ def test_another_host_must_be_allowed_in_code_and_over_https() -> None:
     ("env", "says"),
     [
         ({"HEALTHIE_API_URL": "https://api.gethealthie.com/graphql"}, "HEALTHIE_API_KEY is not"),
+        # pragma: allowlist nextline secret
         ({"HEALTHIE_API_KEY": "other"}, "starts with none of gh_live, gh_sbox"),
         ({"HEALTHIE_API_KEY": KEY, "HEALTHIE_MAX_RPS": "251"}, "up to 250, not '251'"),
         ({"HEALTHIE_API_KEY": KEY, "HEALTHIE_MAX_RPS": "fast"}, "not 'fast'"),
