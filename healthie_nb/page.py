@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 # What a page may do, told to the browser: show what is in it. A script in an analyst's own output does not run either.
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; base-uri 'none'"
+WIDGET: Final = "application/vnd.jupyter.widget-view+json"
+STATES: Final = "application/vnd.jupyter.widget-state+json"
+LAB_ONLY: Final = "lab-only"  # tag of cells about what can be done in JupyterLab alone
+FRAME: Final = re.compile(r'<small>shape: [^<]*</small>(<table border="1" class="dataframe">.*?</table>)', re.DOTALL)
+TYPES: Final = re.compile(r"<tr>(<td>[^<]*</td>)+</tr>(?=</thead>)")
 SHOWN: Final = ("text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", "text/plain")
 STYLE: Final = """
 :root { color-scheme: light }
@@ -61,8 +66,8 @@ PAGE: Final = """\
 def html(notebook: Any, said: Mapping[str, str], *, title: str = "") -> str:
     """Page of a notebook's text and outputs, with its provenance at the end.
 
-    Code, progress and errors are left out; a chart is drawn anew, finer; what else is shown is the first of HTML,
-    Markdown, pictures and text that an output has, so a widget is shown as its picture.
+    Code, progress, errors and cells tagged lab-only are left out. A chart is drawn anew, finer, and so is the view that
+    an explorer is set to; of other outputs the first is shown of HTML, Markdown, pictures and text that they have.
     """
     shown = _shown(notebook)
     exporter = HTMLExporter(
@@ -87,23 +92,43 @@ def html(notebook: Any, said: Mapping[str, str], *, title: str = "") -> str:
 def _shown(notebook: Any) -> Any:
     """Copy of the notebook with one form of each output, and with no state of widgets."""
     copy = deepcopy(notebook)
-    copy.metadata.pop("widgets", None)
+    widgets = copy.metadata.pop("widgets", {}).get(STATES, {}).get("state", {})
+    copy.cells = [cell for cell in copy.cells if LAB_ONLY not in cell.metadata.get("tags", [])]
     for cell in copy.cells:
         if cell.cell_type == "code":
             is_progress = "nbval-ignore-output" in cell.metadata.get("tags", [])
             outputs = [] if is_progress else [output for output in cell.outputs if "data" in output]
-            cell.outputs = [output for output in map(_as_shown, outputs) if output.data]
+            cell.outputs = [_as_shown(output, widgets) for output in outputs]
     return copy
 
 
-def _as_shown(output: Any) -> Any:
+def _as_shown(output: Any, widgets: Mapping[str, Any]) -> Any:
     data = output.data
     if VEGALITE in data:
         output.data = {"text/html": _drawn(data[VEGALITE])}
+    elif WIDGET in data:
+        output.data = {"text/html": _explored(data, widgets)}
     else:
         output.data = {form: data[form] for form in [f for f in SHOWN if f in data][:1]}
+    if "text/html" in output.data:
+        output.data["text/html"] = _plain(output.data["text/html"])
     output.metadata = {}
     return output
+
+
+def _explored(data: Mapping[str, Any], widgets: Mapping[str, Any]) -> str:
+    """View that an explorer is set to: its sentence and its chart, or its table where it has no chart."""
+    sentence, _, rest = data.get("text/plain", "").partition("\n")
+    box = widgets.get(data[WIDGET].get("model_id"), {}).get("state", {})
+    children = (widgets.get(child.removeprefix("IPY_MODEL_"), {}).get("state", {}) for child in box.get("children", []))
+    specs = [child["spec"] for child in children if child.get("spec") and "image/png" in data]
+    shown = _drawn(specs[0]) if specs else f"<pre>{markup.escape(rest)}</pre>"
+    return f"<p>{markup.escape(sentence)}</p>{shown}"
+
+
+def _plain(text: str) -> str:
+    """Take away what a frame of polars says for programmers: its shape, its types, and the quotes around texts."""
+    return FRAME.sub(lambda found: TYPES.sub("", found[1]).replace("&quot;", ""), text)
 
 
 def _drawn(spec: Mapping[str, Any]) -> str:

@@ -259,6 +259,25 @@ def test_page_of_a_notebook_fetches_and_runs_nothing(path: Path, tmp_path: Path,
     assert "import healthie_nb" not in text  # no code
 
 
+def test_page_shows_what_readers_need_and_nothing_for_programmers(source: Provenance) -> None:
+    from healthie_nb.page import html  # noqa: PLC0415
+
+    new, frame = nbformat.v4, pl.DataFrame({"who": ["Ärztin"], "n": [4]})
+    spec = charts.cohorts(cohorts(), every="month", synthetic=True).to_dict()
+    state = {"box": {"state": {"children": ["IPY_MODEL_a", "IPY_MODEL_b"]}}, "a": {"state": {}}}
+    states = {"application/vnd.jupyter.widget-state+json": {"state": {**state, "b": {"state": {"spec": spec}}}}}
+    explorer = {WIDGET: {"model_id": "box"}, "image/png": "", "text/plain": "7 of 40 <clients>.\nrow 1"}
+    bare = {WIDGET: {"model_id": "none"}, "text/plain": "No chart.\nrow <1>"}
+    outputs = [{"text/html": frame._repr_html_()}, explorer, bare]
+    cells = [new.new_code_cell(outputs=[new.new_output("execute_result", data=data)]) for data in outputs]
+    cells += [new.new_markdown_cell("Run All Cells", metadata={"tags": ["lab-only"]})]
+    page = html(new.new_notebook(cells=cells, metadata={"widgets": states}), source.said(audience="internal"))
+    assert "<tr><td>Ärztin</td><td>4</td></tr>" in page
+    assert not re.findall("shape: |i64|Run All", page)
+    assert "<p>7 of 40 &lt;clients&gt;.</p><img alt=" in page
+    assert "<p>No chart.</p><pre>row &lt;1&gt;</pre>" in page
+
+
 def test_notebook_is_refused_outside(tmp_path: Path, source: Provenance) -> None:
     notebook = nbformat.v4.new_notebook()
     with pytest.raises(ExportError, match="a whole notebook cannot be made safe"):
