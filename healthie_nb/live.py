@@ -178,7 +178,7 @@ class Explorer:
         rows, options, show = self._now.rows, self._now.options, self.show
         assert show.chart
         words = (value for value in options.values() if isinstance(value, (str, int, bool)))
-        key = (self.controls["show"].value, *words)
+        key = (self.controls["show"].value, *words, *self._now.picks)
         if key not in self._kept or show.parts is None:
             made = display.finished(show.chart(rows, **options).to_dict())
             self._kept[key] = selecting(made, list(self._now.picks))

@@ -122,7 +122,7 @@ def volume_shown() -> list[Shown]:
     marked = {"targets": TARGETS, "annotations": ANNOTATIONS}
     named = {"names": NAMES}
     return [
-        Shown("counts", counted, month, {"compare_to": "last year", **marked}, n="total"),
+        Shown("counts", counted, {"compare_to": "last year", **month}, marked, n="total"),
         Shown("panel", volume.panel(SEEN, **as_of), month, {"annotations": ANNOTATIONS}, n="count"),
         Shown("rates", rates, {**month, **named}, marked),
         Shown("cancellations", volume.cancellations(SEEN, **as_of)),

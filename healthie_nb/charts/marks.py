@@ -308,13 +308,14 @@ def marked(
     return {"targets": held, "annotations": noted}
 
 
-def top(table: pl.DataFrame, column: str, by: str, *, most: int = len(PALETTE) - 1) -> pl.Expr:
+def top(table: pl.DataFrame, column: str | pl.Expr, by: str, *, most: int = len(PALETTE) - 1) -> pl.Expr:
     """Keep the values of a column that weigh most, and call the rest all others: more colours nobody tells apart."""
-    heavy = table.group_by(column).agg(pl.col(by).sum()).sort(by, column, descending=[True, False])
+    value = pl.col(column) if isinstance(column, str) else column
+    heavy = table.group_by(value.alias("value")).agg(pl.col(by).sum().alias("weight"))
     if heavy.height <= len(PALETTE):
-        return pl.col(column)
-    kept = heavy[column].head(most)
-    return pl.when(pl.col(column).is_in(kept.implode())).then(pl.col(column)).otherwise(pl.lit(OTHERS))
+        return value
+    kept = heavy.sort("weight", "value", descending=[True, False])["value"].head(most)
+    return pl.when(value.is_in(kept.implode())).then(value).otherwise(pl.lit(OTHERS))
 
 
 # A row that is not to be seen where there is none, for Vega warns of data without an extent.

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import altair as alt
 import polars as pl
 
 from healthie_nb import display, wording
 from healthie_nb.charts import marks
-from healthie_nb.newcomers import choice
 from healthie_nb.tables import volume as tables
 from healthie_nb.tables.slicing import one_slice, series_of, slices_of
 
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
 
     from healthie_nb.newcomers import Every
 
-Compared = Literal["", "last year", "period before"]
-COMPARED: Final = {"": "", "last year": "last_year", "period before": "before"}
 LINE: Final = "Bold line: all together, {}"
 READ: Final = "Upright mark: usual at this point, with the lowest and highest; ring: usual in the end"
 COUNTED: Final = {
@@ -46,7 +43,7 @@ def counts_parts(
     synthetic: bool,
     names: Mapping[str, str] | None = None,
     per_working_day: bool = False,
-    compare_to: Compared = "",
+    compare_to: tables.Compared = "",
     targets: pl.DataFrame | None = None,
     annotations: pl.DataFrame | None = None,
 ) -> dict[str, Any]:
@@ -75,7 +72,7 @@ def counts_parts(
     ------
     MetricError for `compare_to` that is not allowed.
     """
-    column = "" if per_working_day else COMPARED[choice(compare_to, COMPARED, name="compare_to")]
+    column = "" if per_working_day else tables.compared_to(compare_to)
     value, decimals = ("per_working_day", 1) if per_working_day else ("count", 0)
     totals = _totals(table, every, value, column)
     rows = _stacked(table, every, value, names).with_columns(
@@ -85,7 +82,7 @@ def counts_parts(
     )
     notes = wording.remarks(table, synthetic=synthetic)
     if column:
-        notes = (*notes, LINE.format("last year" if column == "last_year" else f"the {every} before"))
+        notes = (*notes, LINE.format(compare_to.replace("period", f"the {every}")))
     unit = (str(table["unit"].first()) if table.height else "").removeprefix("client ")
     metric = f"{unit} per {'working day' if per_working_day else every}"
     return marks.parts(
@@ -111,8 +108,7 @@ def _totals(table: pl.DataFrame, every: Every, value: str, column: str) -> pl.Da
 
 def _stacked(table: pl.DataFrame, every: Every, value: str, names: Mapping[str, str] | None) -> pl.DataFrame:
     """One row per period and series, on top of each other; what has no colour of its own is together."""
-    named = table.with_columns(series=_series(table, names), rank=tables.rank_of(table))
-    named = named.with_columns(series=marks.top(named, "series", "count"))
+    named = table.with_columns(series=counts_series(table, names), rank=tables.rank_of(table))
     order = {
         name: place for place, name in enumerate(named.sort("rank", "series")["series"].unique(maintain_order=True))
     }
@@ -129,10 +125,11 @@ def _stacked(table: pl.DataFrame, every: Every, value: str, names: Mapping[str, 
     return marks.stacked(shown.with_columns(total=pl.col("count").sum().over("at")))
 
 
-def _series(table: pl.DataFrame, names: Mapping[str, str] | None) -> pl.Expr:
-    """Slice in words; of statuses, those alike as one, so that each has a colour of its own."""
+def counts_series(table: pl.DataFrame, names: Mapping[str, str] | None) -> pl.Expr:
+    """Slice in words, as a colour stands for it: statuses that are alike as one, and those with fewest as others."""
     alike = {"checked in": "occurred", "other": "unmarked"}
-    return series_of(table, names).replace(alike) if slices_of(table) == ["status"] else series_of(table, names)
+    word = series_of(table, names)
+    return word.replace(alike) if slices_of(table) == ["status"] else marks.top(table, word, "count")
 
 
 def _columns_said(totals: pl.DataFrame, compare_to: str) -> str:

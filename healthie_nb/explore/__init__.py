@@ -2,5 +2,6 @@
 
 from healthie_nb.explore.choosing import began, names
 from healthie_nb.explore.clients import retention
+from healthie_nb.explore.volume import volume
 
-__all__ = ["began", "names", "retention"]
+__all__ = ["began", "names", "retention", "volume"]

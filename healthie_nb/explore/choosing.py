@@ -206,7 +206,7 @@ def said(chosen: Mapping[str, Any], names: Mapping[str, Mapping[str, str]]) -> s
 def call(function: str, *given: str, **options: Any) -> str:
     """Write the line that calls a function; options that choose nothing are left out."""
     told = [
-        f"{name}={_literal(value)}" for name, value in options.items() if value is not None and value not in ((), [])
+        f"{name}={literal(value)}" for name, value in options.items() if value is not None and value not in ((), [])
     ]
     line = f"{function}({', '.join([*given, *told])})"
     if len(line) <= LINE:
@@ -233,7 +233,7 @@ def days_line(column: str, start: date, end: date) -> str:
 
 def ids_line(column: str, ids: list[str]) -> str:
     """Write the line that keeps the rows of some ids."""
-    return f'rows = rows.filter(pl.col("{column}").is_in({_literal(ids)}))'
+    return f'rows = rows.filter(pl.col("{column}").is_in({literal(ids)}))'
 
 
 def drawn_lines(drawn: str, options: Mapping[str, Any], *, named: str = "") -> list[str]:
@@ -245,11 +245,12 @@ def drawn_lines(drawn: str, options: Mapping[str, Any], *, named: str = "") -> l
     return [call(f"hn.{place}.{drawn}", "rows", **told) for place in places]
 
 
-def _literal(value: Any) -> str:
+def literal(value: Any) -> str:
+    """Write a value as code."""
     if isinstance(value, Name):
         return str(value)
     if isinstance(value, str):
         return '"' + value.replace('"', '\\"') + '"'
     if isinstance(value, list):
-        return f"[{', '.join(map(_literal, value))}]"
+        return f"[{', '.join(map(literal, value))}]"
     return repr(value)

@@ -121,14 +121,18 @@ def cancelled(table: pl.DataFrame, names: Mapping[str, str] | None) -> pl.DataFr
     -------
     row, who cancelled, or the slice; notice String; rank Int64, of the notice; count, late Int64; n Int64, of the row.
     """
-    who = series_of(table, names) if slices_of(table) else pl.col("cancelled_by").fill_null("nobody said")
     rank = pl.col("notice").replace_strict(NOTICES, range(len(NOTICES)), return_dtype=pl.Int64)
     return (
-        table.group_by(who.alias("row"), "notice", rank.alias("rank"))
+        table.group_by(who(table, names).alias("row"), "notice", rank.alias("rank"))
         .agg(count=pl.col("cancellations").sum(), late=pl.col("late_by_status").sum())
         .with_columns(n=pl.col("count").sum().over("row"))
         .sort("n", "row", "rank", descending=[True, False, False])
     )
+
+
+def who(table: pl.DataFrame, names: Mapping[str, str] | None) -> pl.Expr:
+    """Name of who cancelled, or of the slice."""
+    return series_of(table, names) if slices_of(table) else pl.col("cancelled_by").fill_null("nobody said")
 
 
 def cancelled_title(table: pl.DataFrame) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import polars as pl
 
+from healthie_nb.newcomers import choice
 from healthie_nb.tables.slicing import LABELS, STATUSES, one_slice, open_rows, series_of, slices_of
 from healthie_nb.tables.table import Table
 from healthie_nb.wording import day, number, period, remarks
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
     from healthie_nb.newcomers import Every
 
+Compared = Literal["", "last year", "period before"]
+COMPARED: Final = {"": "", "last year": "last_year", "period before": "before"}
 PER_DAY: Final = "per working day"
 IN_ALL: Final = "in all"
 PANEL: Final = "Clients under care: seen in the days up to each period's end"
@@ -31,6 +34,7 @@ def counts(
     synthetic: bool,
     names: Mapping[str, str] | None = None,
     per_working_day: bool = False,
+    compare_to: Compared = "",
 ) -> Table:
     """Table of counts, a column per slice: what `charts.counts` draws, all values of a slice.
 
@@ -40,9 +44,13 @@ def counts(
 
     Columns
     -------
-    period; each value of the slice; in all; working days; per working day; the period before and the same period last
-    year, in all, where known. With `per_working_day` the slices and "in all" are divided by the working days, and
-    nothing else is told.
+    period; each value of the slice; in all; working days; per working day; with `compare_to` "last year" or "period
+    before", what there was then in all, and the change since. With `per_working_day` the slices and "in all" are
+    divided by the working days, and nothing else is told.
+
+    Raises
+    ------
+    MetricError for `compare_to` that is not allowed.
 
     Source
     ------
@@ -53,20 +61,36 @@ def counts(
     columns = cells["series"].unique(maintain_order=True).to_list() if slices_of(table) else []
     totals = totalled(table)
     wide = cells.pivot(on="series", index="period", values=value, aggregate_function="sum", on_columns=columns)
-    compared = [
-        number("per_working_day", decimals=1).alias(PER_DAY),
-        number("before").alias(f"the {every} before"),
-        number("last_year").alias("last year"),
-    ]
+    then = compared_to(compare_to)
+    compared = [] if per_working_day else [number("per_working_day", decimals=1).alias(PER_DAY)]
+    if then and not per_working_day:
+        compared += [number(then).alias(compare_to.replace("period", f"the {every}")), _change(then).alias("change")]
     rows = totals.join(wide, on="period", how="left", maintain_order="left").select(
         period("period", every),
         *(number(pl.col(name).fill_null(0), decimals=decimals).alias(name) for name in columns),
         number(value, decimals=decimals).alias(IN_ALL),
         number("working_days").alias("working days"),
-        *([] if per_working_day else compared),
+        *compared,
     )
     title = counts_title(table, every, per_working_day=per_working_day)
     return Table("counts", title, remarks(table, synthetic=synthetic), rows, open_rows(totals, rows.columns))
+
+
+def compared_to(compare_to: str) -> str:
+    """Column of counts to compare to, or none.
+
+    Raises
+    ------
+    MetricError for one that is not allowed.
+    """
+    return COMPARED[choice(compare_to, COMPARED, name="compare_to")]
+
+
+def _change(then: str) -> pl.Expr:
+    """Change since then in whole per cent; empty where nothing can be told, and for a period that is not over."""
+    by = ((pl.col("count") / pl.col(then) - 1) * 100).round()
+    is_told = pl.col("is_open").not_() & (pl.col(then) > 0)
+    return pl.when(is_told).then(pl.format("{}%", signed(by))).fill_null("")
 
 
 def totalled(table: pl.DataFrame) -> pl.DataFrame:

@@ -3,5 +3,6 @@
 from healthie_nb.tiles.forms import forms
 from healthie_nb.tiles.tile import Tile, Tiles
 from healthie_nb.tiles.trust import Trust, trust
+from healthie_nb.tiles.volume import volume
 
-__all__ = ["Tile", "Tiles", "Trust", "forms", "trust"]
+__all__ = ["Tile", "Tiles", "Trust", "forms", "trust", "volume"]

@@ -1,0 +1,111 @@
+"""What the views of appointment volume are made from: the visits that a view chooses, and how it is told of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from healthie_nb.explore import choosing
+from healthie_nb.explore.choosing import NAMES_FROM, WHICH, Name
+from healthie_nb.live import Answer
+from healthie_nb.visits import MetricError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+    import polars as pl
+
+    from healthie_nb.practice import Practice
+
+TARGETED: Final = ("counts", "rates", "rebooked")  # charts that draw targets
+
+
+class Calendar:
+    """The practice and its visits, as far as a view chooses them; lines of code that do the same."""
+
+    def __init__(
+        self,
+        practice: Practice,
+        visits: pl.DataFrame,
+        settings: Mapping[str, Any],
+        clients: pl.DataFrame,
+        named_by: Mapping[str, pl.DataFrame],
+        *,
+        targets: pl.DataFrame | None,
+    ) -> None:
+        self.practice, self.visits, self.targets = practice, visits, targets
+        self.known = {"history_from": settings["history_from"], "clients": clients}
+        self.names = choosing.names_of(visits, named_by)
+        self.clients = visits["client_id"].n_unique()
+
+    def chosen(self, view: Mapping[str, Any]) -> pl.DataFrame:
+        """Visits that a view's lists choose."""
+        return self.visits.filter(*choosing.alike(view))
+
+    def remaining(
+        self, view: Mapping[str, Any], visits: pl.DataFrame, first: date | None = None, last: date | None = None
+    ) -> str:
+        """Tell how many visits and clients there are on some days, and among which."""
+        days = visits.filter(*choosing.within("day", first, last))
+        clients = days["client_id"].n_unique()
+        among = choosing.said(view, self.names) if visits is not self.visits else ""
+        return f"{days.height:,} of {self.visits.height:,} visits, {clients:,} of {self.clients:,} clients{among}"
+
+    def lines(self, view: Mapping[str, Any], metric: str, *, is_chosen: bool = True, **asked: Any) -> list[str]:
+        """Lines that give the rows of a metric, from the visits that the view's lists choose or from all."""
+        kept = [
+            choosing.Name(f'pl.col("{column}").is_in({choosing.literal(list(view[name]))})')
+            for name, (column, _) in WHICH.items()
+            if is_chosen and view[name]
+        ]
+        made = choosing.call(f"rows = hn.volume.{metric}", "visits", as_of=asked.pop("as_of").isoformat(), **asked)
+        return [*([choosing.call("visits = visits.filter", *kept)] if kept else []), made]
+
+    def answer(
+        self,
+        remaining: str,
+        drawn: str,
+        rows: pl.DataFrame,
+        *,
+        code: list[str],
+        options: Mapping[str, Any] | None = None,
+        picks: Mapping[str, pl.Expr] | None = None,
+        more: str = "",
+    ) -> Answer:
+        """View of rows, drawn by the name of their chart and table; words alone where there are none."""
+        if rows.is_empty():
+            return Answer(f"Nothing to show of {remaining}. Widen the days, choose more, or reset.")
+        given, named = dict(options or {}), named_by(rows)
+        if named:
+            given["names"] = self.names[named]
+        chart, *rest = choosing.drawn_lines(drawn, given, named=named)
+        if self.targets is not None and drawn in TARGETED:
+            told = {**given, "targets": Name("targets")}
+            chart = choosing.drawn_lines(drawn, told, named=named)[0]
+        said = f"{remaining}, in rows: {rows.height:,}.{more}"
+        options = {**given, "synthetic": self.practice.is_synthetic}
+        return Answer(said, rows, options, picks or {}, "\n".join([*code, chart, *rest]))
+
+
+def named_by(rows: pl.DataFrame) -> str:
+    """Column whose ids have names, where rows have one."""
+    return next((column for column in NAMES_FROM if column in rows.columns), "")
+
+
+def split_of(view: Mapping[str, Any]) -> list[str]:
+    """Slice of a view's split, as a metric takes it; a status is what counts alone are split by."""
+    return [view["split"]] if view["split"] not in ("", "status") else []
+
+
+def last_day(view: Mapping[str, Any]) -> date:
+    """Last day of a view, no later than the numbers speak for.
+
+    Raises
+    ------
+    MetricError when its first day is later.
+    """
+    choosing.in_order(view)
+    last: date = min(view["end"], view["as_of"])
+    if view["start"] > last:
+        raise MetricError(f"The days begin after {view['as_of']}, for which the numbers speak: choose earlier ones.")
+    return last
