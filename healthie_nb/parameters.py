@@ -89,9 +89,9 @@ NOTEBOOKS: Final[dict[str, tuple[Parameter, ...]]] = {
         *_which("visits"),
         _choice("split", ("", "status", "provider", "type", "role", "modality"), "status",
                 'count by "status", "provider", "type", "role" or "modality"; "" for all together'),
-        _choice("show", ("visits", "per working day", "missed", "first visits", "cancelled", "unmarked", "booked",
-                         "booking curve", "weekday and hour", "lead", "providers", "rebooked", "clients"), "visits",
-                "what the explorer shows first"),
+        _choice("show", ("visits", "per working day", "missed", "first visits", "cancelled", "why cancelled",
+                         "unmarked", "booked", "booking curve", "weekday and hour", "lead", "providers", "rebooked",
+                         "clients"), "visits", "what the explorer shows first"),
         _VIEW,
     ),
     "form_completion": (

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
 import pytest
 import stamina
 
@@ -24,6 +25,7 @@ for _folder in ("XDG_CACHE_HOME", "XDG_DATA_HOME"):
 for _name in [name for name in os.environ if name.startswith("HEALTHIE_")]:
     del os.environ[_name]
 
+import healthie_nb as hn
 from healthie_nb.demo import Served, World, serving
 from healthie_nb.demo import Settings as Behaviour
 from healthie_nb.practice import Practice
@@ -154,6 +156,30 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         session = builder.getOrCreate()
         yield session
         session.stop()
+
+
+@pytest.fixture(scope="session")
+def notebook(served: Served, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Return the variables that a notebook has when it comes to its explorer."""
+    span = {"start": "2023-07-01", "end": "2026-12-31"}
+    folder = tmp_path_factory.mktemp("explore")
+    practice = Practice(Settings(url=served.url, key=served.key, cache_dir=folder, data_dir=folder, max_rps=250.0))
+    loaded = {
+        name: practice.load(name)
+        for name in ("appointment_types", "providers", "clients", "form_templates", "form_requests", "filled_forms",
+                     "chart_notes")
+    }  # fmt: skip
+    types = loaded["appointment_types"]
+    roles = hn.roles.propose_roles(types)
+    group_types = types.filter("is_group")["id"].to_list()
+    visits = hn.visits(
+        practice.load("appointments", **span),
+        zone=practice.zone,
+        attendance=practice.load("group_attendance", **span, type_ids=group_types),
+        appointment_types=types,
+        roles=roles,
+    )
+    return {"hn": hn, "pl": pl, "practice": practice, "visits": visits, "roles": roles, **loaded}
 
 
 @contextlib.contextmanager

@@ -8,42 +8,14 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
-import healthie_nb as hn
 from healthie_nb import explore, newcomers, parameters
-from healthie_nb.practice import Practice
-from healthie_nb.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from healthie_nb.demo import Served
     from healthie_nb.live import Explorer
 
 SHOWS = parameters.described("retention")["show"].allowed
-SPAN = {"start": "2023-07-01", "end": "2026-12-31"}
-
-
-@pytest.fixture(scope="module")
-def notebook(served: Served, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Return the variables that a notebook has when it comes to its explorer."""
-    folder = tmp_path_factory.mktemp("explore")
-    practice = Practice(Settings(url=served.url, key=served.key, cache_dir=folder, data_dir=folder, max_rps=250.0))
-    loaded = {
-        name: practice.load(name)
-        for name in ("appointment_types", "providers", "clients", "form_templates", "form_requests", "filled_forms",
-                     "chart_notes")
-    }  # fmt: skip
-    types = loaded["appointment_types"]
-    roles = hn.roles.propose_roles(types)
-    group_types = types.filter("is_group")["id"].to_list()
-    visits = hn.visits(
-        practice.load("appointments", **SPAN),
-        zone=practice.zone,
-        attendance=practice.load("group_attendance", **SPAN, type_ids=group_types),
-        appointment_types=types,
-        roles=roles,
-    )
-    return {"hn": hn, "pl": pl, "practice": practice, "visits": visits, "roles": roles, **loaded}
 
 
 def made(notebook: Mapping[str, Any], name: str, **settings: object) -> Explorer:

@@ -111,7 +111,8 @@ def cancellations_parts(
     Parameters
     ----------
     table
-        Rows of `volume.cancellations`; of a slice, a bar per value in place of one per who cancelled.
+        Rows of `volume.cancellations` that tell how late. A bar is a value of the slice; without a slice, who
+        cancelled, or else why.
     synthetic
         `practice.is_synthetic`.
     names

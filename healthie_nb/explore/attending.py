@@ -70,10 +70,10 @@ def rebooked(source: Calendar, view: Mapping[str, Any]) -> Answer:
     )
 
 
-def cancellations(source: Calendar, view: Mapping[str, Any]) -> Answer:
-    """Bars of what was cancelled."""
-    last, visits, by = last_day(view), source.chosen(view), split_of(view)
-    asked = {"every": view["every"], "by": by, "since": view["start"].isoformat()}
+def cancellations(source: Calendar, view: Mapping[str, Any], told: str) -> Answer:
+    """Bars of what was cancelled, by whom or why."""
+    last, visits, by = last_day(view), source.chosen(view), split_of(view) if told == "who" else []
+    asked = {"every": view["every"], "by": by, "since": view["start"].isoformat(), "told": [told, "how late"]}
     rows = metrics.cancellations(visits, as_of=view["as_of"], **asked)
     rows = rows.filter(pl.col("period").is_between(view["start"], last))
     return source.answer(

@@ -72,6 +72,9 @@ def shows(source: Calendar) -> dict[str, Show]:
     def rates(title: str, controls: tuple[str, ...], view: Callable[..., Answer]) -> Show:
         return _targeted(source, show("rates", controls, title, of(view)))
 
+    def off(told: str) -> Callable[[Mapping[str, Any]], Answer]:
+        return of(attending.cancellations, told=told)
+
     counted, rated = (*by_period, "unit", "split", *which), (*by_period, "measure", "late")
     per_day, rebooked = of(counting.counts, per_working_day=True), of(attending.rebooked)
     return {
@@ -81,7 +84,8 @@ def shows(source: Calendar) -> dict[str, Show]:
         "per working day": _targeted(source, show("counts", counted, "Per working day", per_day)),
         "missed": rates("Missed visits", (*rated, "split", *which), attending.rates),
         "first visits": rates("Missed: first visits", rated, attending.first_visits),
-        "cancelled": show("cancellations", (*by_period, "split", *which), "Cancelled", of(attending.cancellations)),
+        "cancelled": show("cancellations", (*by_period, "split", *which), "Cancelled, by whom", off("who")),
+        "why cancelled": show("cancellations", (*by_period, *which), "Cancelled, why", off("why")),
         "unmarked": show("unmarked", ("as_of", *which), "Unmarked", of(attending.unmarked)),
         "booked": show("booked", ("as_of", "weeks_ahead", *which), "Booked ahead", of(counting.booked)),
         "booking curve": show(

@@ -86,11 +86,11 @@ def cancellations(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, s
 
     Rows
     ----
-    One per who cancelled, or per value of the slice.
+    One per value of the slice; where there is none, per who cancelled, or per reason where that was not told.
 
     Columns
     -------
-    who cancelled, or the slice; how many with each notice; in all; share of all cancelled; how many of them Healthie
+    of whom; how many with each notice; in all; share of all cancelled; how many of them Healthie
     calls late.
 
     Source
@@ -101,7 +101,7 @@ def cancellations(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, s
     wide = cells.pivot(on="notice", index="row", values="count", aggregate_function="sum", on_columns=list(NOTICES))
     totals = cells.group_by("row", maintain_order=True).agg(pl.col("count", "late").sum())
     rows = totals.join(wide, on="row", how="left", maintain_order="left").select(
-        pl.col("row").alias("of" if slices_of(table) else "cancelled by"),
+        pl.col("row").alias("of"),
         *(number(pl.col(notice).fill_null(0)).alias(notice) for notice in NOTICES),
         number("count").alias(IN_ALL),
         part_of_all().alias("share"),
@@ -119,7 +119,7 @@ def cancelled(table: pl.DataFrame, names: Mapping[str, str] | None) -> pl.DataFr
 
     Columns
     -------
-    row, who cancelled, or the slice; notice String; rank Int64, of the notice; count, late Int64; n Int64, of the row.
+    row, as `who`; notice String; rank Int64, of the notice; count, late Int64; n Int64, of the row.
     """
     rank = pl.col("notice").replace_strict(NOTICES, range(len(NOTICES)), return_dtype=pl.Int64)
     return (
@@ -131,13 +131,18 @@ def cancelled(table: pl.DataFrame, names: Mapping[str, str] | None) -> pl.DataFr
 
 
 def who(table: pl.DataFrame, names: Mapping[str, str] | None) -> pl.Expr:
-    """Name of who cancelled, or of the slice."""
-    return series_of(table, names) if slices_of(table) else pl.col("cancelled_by").fill_null("nobody said")
+    """Name of the slice; where there is none, of who cancelled, or else why."""
+    if slices_of(table):
+        return series_of(table, names)
+    if "cancelled_by" in table.columns:
+        return pl.col("cancelled_by").fill_null("nobody said")
+    return pl.col("cancellation_reason").fill_null("no reason given")
 
 
 def cancelled_title(table: pl.DataFrame) -> str:
     """Name who it is told of."""
-    return CANCELLED.format(" and ".join(LABELS[column] for column in slices_of(table)) or "who cancelled")
+    told = "who cancelled" if "cancelled_by" in table.columns else "reason"
+    return CANCELLED.format(" and ".join(LABELS[column] for column in slices_of(table)) or told)
 
 
 def part_of_all(count: str = "count") -> pl.Expr:

@@ -1,0 +1,135 @@
+"""Each view of visits is what the metric says: the lines it shows are run, and give the same rows."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pytest
+
+from healthie_nb import explore, parameters
+from healthie_nb.slices import COLUMNS
+
+if TYPE_CHECKING:
+    from healthie_nb.live import Explorer
+
+NAME = "appointment_volume"
+SHOWS = parameters.described(NAME)["show"].allowed
+SPLIT = ("visits", "per working day", "missed", "cancelled", "lead", "rebooked", "clients")
+BY_DAY = [show for show in SHOWS if show not in ("unmarked", "booked", "booking curve")]
+TARGETS = pl.DataFrame({"metric": ["lost"], "target": [0.1], "since": [date(2026, 1, 1)]})
+
+
+def made(notebook: dict[str, Any], **settings: object) -> Explorer:
+    given = parameters.settings(NAME, settings)
+    known = {key: notebook[key] for key in ("clients", "providers", "appointment_types")}
+    return explore.volume(notebook["practice"], notebook["visits"], given, **known, targets=TARGETS)
+
+
+def reproduced(notebook: dict[str, Any], shown: Explorer) -> pl.DataFrame:
+    variables = {**notebook, "history_from": "2023-07-01", "targets": TARGETS}
+    exec(shown.answer.code, variables)
+    rows: pl.DataFrame = variables["rows"]
+    return rows
+
+
+@pytest.mark.parametrize("is_filtered", [False, True], ids=["as it starts", "filtered"])
+@pytest.mark.parametrize("show", SHOWS)
+def test_lines_of_every_view_give_its_rows(notebook: dict[str, Any], show: str, *, is_filtered: bool) -> None:
+    shown = made(notebook, show=show)
+    if is_filtered:
+        some = list(shown.controls["provider_ids"].names)[:2]
+        shown.set({"provider_ids": some, "roles": ["intake", "follow-up"], "as_of": "2026-06-20", "every": "month",
+                   "start": "2026-01-01", "measure": "no-show", "late": "notice", "unit": "appointments",
+                   "compare_to": "period before", "weeks_ahead": 2})  # fmt: skip
+    assert reproduced(notebook, shown).equals(shown.rows)
+    assert not shown.rows.is_empty()
+    assert "Demo practice: synthetic data" in repr(shown)
+
+
+@pytest.mark.parametrize("split", ["", "provider", "modality"])
+@pytest.mark.parametrize("show", SPLIT)
+def test_lines_of_a_split_view_give_its_rows(notebook: dict[str, Any], show: str, split: str) -> None:
+    shown = made(notebook, show=show, split=split, every="month")
+    assert reproduced(notebook, shown).equals(shown.rows)
+    assert split == "" or shown.rows[COLUMNS[split]].n_unique() > 1
+    assert {name for name in COLUMNS.values() if name in shown.rows.columns} == ({COLUMNS[split]} if split else set())
+
+
+@pytest.mark.parametrize("show", BY_DAY)
+def test_impossible_days_are_refused_in_words(notebook: dict[str, Any], show: str) -> None:
+    shown = made(notebook, show=show)
+    shown.controls["end"].value = date(2026, 1, 1)
+    assert repr(shown) == "The first day is after the last: exchange them."
+    shown.reset()
+    shown.controls["as_of"].value = date(2026, 1, 1)
+    assert repr(shown) == "The days begin after 2026-01-01, for which the numbers speak: choose earlier ones."
+    assert shown.rows.is_empty()
+    assert "image/png" not in shown._repr_mimebundle_()
+
+
+@pytest.mark.parametrize("show", SHOWS)
+def test_view_of_nobody_says_so_in_words(notebook: dict[str, Any], show: str) -> None:
+    """Nobody is seen in an intake group."""
+    shown = made(notebook, show=show)
+    if "roles" in shown.show.controls:
+        group = notebook["appointment_types"].filter("is_group")["id"].to_list()
+        shown.set({"appointment_type_ids": group, "roles": ["intake"]})
+        assert repr(shown).startswith("Nothing to show of 0 of ")
+        assert repr(shown).endswith("Widen the days, choose more, or reset.")
+        assert shown.rows.is_empty()
+
+
+def test_it_says_how_many_visits_and_clients_remain(notebook: dict[str, Any]) -> None:
+    shown = made(notebook, start="2026-06-01", every="month", end="2026-06-30")
+    visits = notebook["visits"]
+    provider, name = next(iter(shown.names["provider_id"].items()))
+    shown.set({"provider_ids": [provider]})
+    theirs = visits.filter(pl.col("date").dt.strftime("%Y-%m") == "2026-06", pl.col("provider_id") == provider)
+    assert repr(shown).startswith(
+        f"{theirs.height:,} of {visits.height:,} visits, {theirs['client_id'].n_unique():,} of "
+        f"{visits['client_id'].n_unique():,} clients among {name}, in rows: "
+    )
+    assert shown.rows["count"].sum() == theirs.height
+
+
+@pytest.mark.parametrize("show", SHOWS)
+def test_what_is_selected_in_the_chart_is_found_in_the_rows(notebook: dict[str, Any], show: str) -> None:
+    shown = made(notebook, show=show)
+    spec = shown.spec
+    assert spec is not None
+    drawn = spec["datasets"]["cells" if show == "weekday and hour" else "rows"]
+    told = {tuple(str(row[name]) for name in shown.answer.picks) for row in drawn if row.get("count") != 0}
+    known = {tuple(row) for row in shown.rows.select(
+        made.cast(pl.String).alias(name) for name, made in shown.answer.picks.items()
+    ).rows()}  # fmt: skip
+    assert told <= known
+
+
+def test_selection_survives_a_change_of_the_split(notebook: dict[str, Any]) -> None:
+    shown = made(notebook, split="provider")
+    shown.controls["split"].value = ""
+    assert '"fields": ["period"]' in str(shown.spec).replace("'", '"')
+    assert '"fields": ["period", "series"]' not in str(shown.spec).replace("'", '"')
+
+
+def test_targets_are_drawn(notebook: dict[str, Any]) -> None:
+    shown = made(notebook, show="missed")
+    assert shown.spec is not None
+    assert [row["text"] for row in shown.spec["datasets"]["targets"]] == ["target 10%"]
+    assert "targets=targets" in shown.answer.code
+
+
+def test_controls_start_from_the_parameters_and_every_setting_is_one(notebook: dict[str, Any]) -> None:
+    shown = made(notebook, every="quarter", unit="provider hours", weeks_ahead=6, measure="no-show")
+    settings = shown.settings
+    assert parameters.checked(NAME, settings) == settings
+    assert {*parameters.described(NAME)} - {*settings} == {"history_from", "history_until", "view"}
+    assert (settings["every"], settings["unit"], settings["weeks_ahead"]) == ("quarter", "provider hours", 6)
+
+
+def test_every_control_bears_on_some_view(notebook: dict[str, Any]) -> None:
+    shown = made(notebook)
+    assert {name for show in shown.shows.values() for name in show.controls} | {"show"} == {*shown.controls}
+    assert [*shown.shows] == list(SHOWS)
