@@ -9,7 +9,7 @@ import polars as pl
 from healthie_nb.chart_notes import notes
 from healthie_nb.completion import ledger_standing
 from healthie_nb.newcomers import EPOCH, day_number
-from healthie_nb.roles import unmapped
+from healthie_nb.roles import unmapped, unmapped_forms
 from healthie_nb.visits import require
 
 Level = Literal["green", "amber", "red"]
@@ -120,11 +120,9 @@ def forms(given: Given) -> Judgement:
     """Judge the forms without a role."""
     assert given.form_templates is not None
     assert given.form_roles is not None
-    require(given.form_templates, ["id", "is_chart_note"], query="form_templates")
-    wanted = given.form_templates.filter(~pl.col("is_chart_note").fill_null(value=False))
-    known = given.form_roles.filter(pl.col("role").is_not_null())
-    missing = wanted.join(known, left_on="id", right_on="form_id", how="anti").height
-    return _level(missing, amber=1, red=max(wanted.height, 2)), f"{missing} of {wanted.height} forms"
+    missing = unmapped_forms(given.form_templates, given.form_roles).height
+    of = given.form_templates.filter(~pl.col("is_chart_note").fill_null(value=False)).height
+    return _level(missing, amber=1, red=max(of, 2)), f"{missing} of {of} forms"
 
 
 def statuses(given: Given) -> Judgement:

@@ -10,7 +10,7 @@ import polars as pl
 
 from healthie_nb.visits import MetricError, require
 
-__all__ = ["Kind", "propose_form_roles", "propose_roles", "read", "unmapped"]
+__all__ = ["Kind", "propose_form_roles", "propose_roles", "read", "unmapped", "unmapped_forms"]
 
 Kind = Literal["appointment_types", "forms", "test_clients", "programmes", "targets", "annotations"]
 
@@ -227,3 +227,30 @@ def unmapped(appointment_types: pl.DataFrame, roles: pl.DataFrame) -> pl.DataFra
     types = appointment_types.select(appointment_type_id="id", name="name")
     given = roles.filter(pl.col("role").is_not_null())
     return types.join(given, on="appointment_type_id", how="anti").sort("name", "appointment_type_id")
+
+
+def unmapped_forms(form_templates: pl.DataFrame, form_roles: pl.DataFrame) -> pl.DataFrame:
+    """Forms that have no role yet, chart notes aside; they are required nowhere and no measure.
+
+    Rows
+    ----
+    One per form, by name.
+
+    Columns
+    -------
+    form_id, name String.
+
+    Source
+    ------
+    queries/form_templates.graphql; `form_roles` from `read`.
+
+    Examples
+    --------
+    >>> forms = pl.DataFrame({"id": ["1", "2"], "name": ["Consent", "Zebra"], "is_chart_note": [False, None]})
+    >>> unmapped_forms(forms, pl.DataFrame({"form_id": ["1"], "role": ["consent"]}))["name"].to_list()
+    ['Zebra']
+    """
+    require(form_templates, ["id", "name", "is_chart_note"], query="form_templates")
+    forms = form_templates.filter(~pl.col("is_chart_note").fill_null(value=False)).select(form_id="id", name="name")
+    given = form_roles.filter(pl.col("role").is_not_null())
+    return forms.join(given, on="form_id", how="anti").sort("name", "form_id")

@@ -55,6 +55,17 @@ class Clock:
         self.now += timedelta(**time)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Report how often the 95 % intervals held the truth, as the tests that count it found."""
+    passed = terminalreporter.stats.get("passed", [])
+    shares = [(report, name, share) for report in passed for name, share in report.user_properties]
+    covered = [(report, name, share) for report, name, share in shares if name.startswith("covered")]
+    if covered:
+        terminalreporter.section("95 % intervals that hold the known probability")
+    for report, name, share in covered:
+        terminalreporter.write_line(f"{share:6.1%}  {name}, {report.nodeid.rpartition('::')[2]}")
+
+
 @pytest.fixture(scope="session")
 def small_world() -> World:
     """Return a clinic of 400 clients; nobody may edit it."""

@@ -34,7 +34,7 @@ NOTES = SOUND.select(
 PULLS = pl.DataFrame({"seen_at": [LOADED - timedelta(days=40), LOADED - timedelta(days=2)]}).cast(
     pl.Datetime("us", "UTC")
 )
-TEMPLATES = pl.DataFrame({"id": ["f", "n"], "is_chart_note": [False, True]})
+TEMPLATES = pl.DataFrame({"id": ["f", "n"], "name": ["Form", "Note"], "is_chart_note": [False, True]})
 GIVEN: dict[str, Any] = {
     "as_of": AS_OF,
     "loaded_at": LOADED,
