@@ -139,6 +139,9 @@ LAYOUTS: Final[Mapping[str, Layout | str]] = {
     "checks": _DESK,
 }  # fmt: skip
 
+# Charts and tables with a name of their own, and the metric whose rows they show.
+METRIC_OF: Final = {"second_visit": "cohorts", "notes_over_time": "notes"}
+
 
 def told(
     table: pl.DataFrame, *, metric: str | None, audience: Audience, names: Mapping[str, Mapping[str, str]] | None = None
@@ -183,12 +186,17 @@ def layout_of(metric: str | None) -> Layout:
     known = ", ".join(sorted(name for name, layout in LAYOUTS.items() if isinstance(layout, Layout)))
     if metric is None:
         raise DisclosureError(f"only a metric's table can be made safe for readers outside; say which: {known}.")
-    layout = LAYOUTS.get(metric)
+    layout = LAYOUTS.get(METRIC_OF.get(metric, metric))
     if layout is None:
         raise DisclosureError(f"no metric is called {metric!r}; for readers outside there are: {known}.")
     if isinstance(layout, str):
         raise DisclosureError(f"{metric} stays in the practice: {layout}. For readers outside there are: {known}.")
     return layout
+
+
+def may_leave(metric: str) -> bool:
+    """Whether this metric's table, or this chart, may be shown outside, once its small counts are hidden."""
+    return isinstance(LAYOUTS.get(METRIC_OF.get(metric, metric)), Layout)
 
 
 def definition(metric: str) -> str:
@@ -199,6 +207,7 @@ def definition(metric: str) -> str:
     >>> definition("population")
     'Who is in the cohorts and who is not, every client once.'
     """
+    metric = METRIC_OF.get(metric, metric)
     found = (getattr(importlib.import_module(f"healthie_nb.{name}"), metric, None) for name in MODULES)
     documented = inspect.getdoc(next((function for function in found if callable(function)), None)) or ""
     return " ".join(documented.split("\n\n", 1)[0].split())

@@ -65,6 +65,17 @@ def number(count: str | pl.Expr, *, decimals: int = 0) -> pl.Expr:
     return made.alias(count) if isinstance(count, str) else made
 
 
+def told(count: float | None) -> str:
+    """Say a number within a sentence; in words where it is hidden, as from readers outside the practice.
+
+    Examples
+    --------
+    >>> told(1234), told(None)
+    ('1,234', 'too few to tell')
+    """
+    return "too few to tell" if count is None else f"{count:,}"
+
+
 def period(column: str, every: Every | str) -> pl.Expr:
     """Calendar period as people say it: Jan 2026, Q1 2026, or a week or day by its date, 5 Jan 2026.
 

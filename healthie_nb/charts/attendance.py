@@ -205,9 +205,10 @@ def _heat_said(rows: pl.DataFrame) -> str:
     """Heat map in a sentence or two, for those who hear it."""
     if rows.is_empty():
         return "Heat map without visits."
-    full = rows.sort("visits").row(-1, named=True)
-    sure = rows.filter(~pl.col("few")).sort("rate")
-    said = f"Heat map of visits by weekday and hour. Fullest {full['column']} {full['row']} with {full['visits']:,}"
+    full = rows.sort("visits", nulls_last=False).row(-1, named=True)
+    sure = rows.filter(~pl.col("few"), pl.col("rate").is_not_null()).sort("rate")
+    most = wording.told(full["visits"])
+    said = f"Heat map of visits by weekday and hour. Fullest {full['column']} {full['row']} with {most}"
     if sure.is_empty():
         return f"{said}."
     worst = sure.row(-1, named=True)

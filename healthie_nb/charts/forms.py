@@ -93,7 +93,7 @@ def measures_parts(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, 
         state=pl.lit("done in the window"),
     )
     told = rows.select("row", "series", pl.col("text").fill_null("none"), "n").rows()
-    said = "; ".join(f"{row}, {window}: {text} of {n:,}" for row, window, text, n in told)
+    said = "; ".join(f"{row}, {window}: {text} of {wording.told(n)}" for row, window, text, n in told)
     remarks = wording.remarks(table, synthetic=synthetic, n="clients")
     said = f"Dots with intervals. {said or 'No measures'}."
     return marks.parts(tables.MEASURES, remarks, said, rows=rows, targets=marks.NO_LINES)

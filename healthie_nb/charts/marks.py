@@ -328,7 +328,10 @@ def trend_said(what: str, rows: pl.DataFrame) -> str:
         return f"No {what} yet."
     closed = rows.filter(~pl.col("is_open"))
     ends = (closed if closed.height else rows).group_by("series", maintain_order=True).last()
-    latest = (f"{text} of {n:,} ({series})" for text, n, series in ends.select("text", "n", "series").rows())
+    latest = (
+        f"{text or 'none'} of {wording.told(n)} ({series})"
+        for text, n, series in ends.select("text", "n", "series").rows()
+    )
     low, high = rows.select(low=pl.col("rate").min(), high=pl.col("rate").max()).fill_null(0.0).row(0)
     return (
         f"Lines of the {what} over {rows['period'].n_unique()} periods, {rows['period'][0]} to {rows['period'][-1]}: "

@@ -127,7 +127,7 @@ def funnel_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]:
         days=wording.number("median_days"),
         said=tables.reached(),
     )
-    told = (f"{step}: {count:,}" for step, count in table.select("step", "clients").rows())
+    told = (f"{step}: {wording.told(count)}" for step, count in table.select("step", "clients").rows())
     notes = [*wording.remarks(table, synthetic=synthetic, n="before"), *tables.too_recent(table)]
     return marks.parts(
         tables.FUNNEL, notes, f"Bars of how many clients reached each step. {', '.join(told)}.", rows=rows

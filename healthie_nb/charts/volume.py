@@ -141,8 +141,9 @@ def _columns_said(totals: pl.DataFrame, compare_to: str) -> str:
     beside = f", {compare_to} {last['said']}" if compare_to and last["compared"] is not None else ""
     low, high = totals.select(low=pl.col("total").min(), high=pl.col("total").max()).row(0)
     return (
-        f"Columns of {totals.height} periods, {totals['period'][0]} to {totals['period'][-1]}: between {low:,} and "
-        f"{high:,}; last closed {last['period']}, {last['total']:,}{beside}."
+        f"Columns of {totals.height} periods, {totals['period'][0]} to {totals['period'][-1]}: between "
+        f"{wording.told(low)} and {wording.told(high)}; last closed {last['period']}, "
+        f"{wording.told(last['total'])}{beside}."
     )
 
 
@@ -175,7 +176,7 @@ def panel_parts(
     filling = pl.when("is_open").then(pl.lit("still filling up")).otherwise(pl.lit("whole"))
     rows = shaped.with_columns(state=filling)
     ends = rows.group_by("series", maintain_order=True).last().select("series", "count").rows()
-    said = ", ".join(f"{count:,} ({series})" for series, count in ends)
+    said = ", ".join(f"{wording.told(count)} ({series})" for series, count in ends)
     description = f"Lines of clients under care over {rows['period'].n_unique()} periods; last {said or 'nobody'}."
     marked = marks.marked(rows, "clients under care", None, annotations, share=False)
     notes = tables.panel_notes(table, synthetic=synthetic)
@@ -246,7 +247,7 @@ def booking_curve_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, An
     )
     rows = rows.filter(marks.top(rows, "series", "count") != marks.OTHERS)
     now = rows.filter("is_open").select("series", "count").rows()
-    said = ", ".join(f"{count:,} {series}" for series, count in now) or "nothing"
+    said = ", ".join(f"{wording.told(count)} {series}" for series, count in now) or "nothing"
     description = f"Lines of clinical visits on the books by week, for each number of weeks ahead; now {said}."
     marked = marks.marked(rows, "booked", None, None, share=False)
     notes = (*wording.remarks(table, synthetic=synthetic), "Hollow: as the books stand now")

@@ -51,6 +51,10 @@ class Table:
     hatched: frozenset[tuple[int, int]] = frozenset()
     group: str | None = None
 
+    def __post_init__(self) -> None:
+        """Leave a cell empty where there is nothing, or nothing that may be told."""
+        object.__setattr__(self, "rows", self.rows.fill_null(""))
+
     def __repr__(self) -> str:
         """Title, notes and aligned rows, an interval in square brackets."""
         lines = [self.rows.columns, *([_plain(cell) for cell in row] for row in self.rows.rows())]
