@@ -20,13 +20,14 @@ import polars as pl
 from healthie_nb import keys
 from healthie_nb import query as queries
 from healthie_nb import settings as configuration
-from healthie_nb.cabinet import cache_key
 from healthie_nb.connection import Connection
 from healthie_nb.failures import ApiError
+from healthie_nb.ledger import NO_KEY
 from healthie_nb.pace import Pace
 from healthie_nb.practice import EARLIEST, Practice, configured
 from healthie_nb.query import HealthieError
 from healthie_nb.session import run
+from healthie_nb.store import cache_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -198,6 +199,8 @@ def _ledger(practice: Practice) -> Finding:
         seen = practice.ledger.seen()
     except HealthieError as error:
         return Finding("ledger", "wrong", *_said(str(error)))
+    if not practice.ledger.is_kept:
+        return Finding("ledger", "wrong", *_said(NO_KEY))
     if seen.is_empty():
         advice = "load form_requests, best every day: times of completion cannot be had later"
         return Finding("ledger", "note", "nothing yet", advice)

@@ -13,7 +13,7 @@ import polars as pl
 
 from healthie_nb.frame import INSTANT
 from healthie_nb.query import HealthieError
-from healthie_nb.shelves import Folder
+from healthie_nb.store import Folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 QUERY = "form_requests"
+NO_KEY = "there is no key to keep a ledger with; set HEALTHIE_CACHE_KEY to 64 hex digits"
 SEEN = {
     "id": pl.String(),
     "status": pl.String(),
@@ -36,10 +37,15 @@ class LedgerError(HealthieError):
 
 
 class Ledger:
-    """The ledger of one practice, encrypted as its store is."""
+    """The ledger of one practice, encrypted as its store is; without a key nothing is kept, and it is empty."""
 
-    def __init__(self, folder: Path, key: bytes) -> None:
-        self._folder, self._place = folder, Folder(folder, key)
+    def __init__(self, folder: Path, key: bytes | None) -> None:
+        self._folder, self._place = folder, Folder(folder, key) if key else None
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether there is a key to keep it with."""
+        return self._place is not None
 
     def record(self, requests: pl.DataFrame, *, seen_at: datetime) -> None:
         """Append the requests whose state is not the one last seen, and how many there are of each status."""
@@ -69,10 +75,14 @@ class Ledger:
         return self._read("counts", COUNTS)
 
     def _append(self, kind: str, rows: pl.DataFrame, seen_at: datetime) -> None:
+        if self._place is None:
+            raise LedgerError(NO_KEY)
         self._place.put(f"{kind}-{seen_at:%Y%m%dT%H%M%S%f}", rows)
 
     def _read(self, kind: str, columns: Mapping[str, pl.DataType]) -> pl.DataFrame:
         found = [pl.DataFrame(schema=dict(columns))]
+        if self._place is None:
+            return found[0]
         for path in sorted(self._folder.glob(f"{kind}-*.parquet")):
             rows = None
             with contextlib.suppress(pl.exceptions.PolarsError, OSError):

@@ -12,7 +12,7 @@ import pytest
 
 from healthie_nb.cli import main
 from healthie_nb.ledger import Ledger, LedgerError
-from healthie_nb.shelves import StoreError, StoreWarning
+from healthie_nb.store import StoreError, StoreWarning
 
 if TYPE_CHECKING:
     import pathlib
@@ -114,8 +114,11 @@ def test_without_a_key_rows_are_kept_in_memory_and_one_warning_says_so(
     assert practice.stored().get_column("query").to_list() == ["providers"]
     assert "in memory only" in repr(practice)
     assert not list((tmp_path / "cache").rglob("*.parquet"))
-    with pytest.raises(StoreError, match="no key to keep a ledger"):
-        practice.ledger  # noqa: B018
+    practice.load("form_requests")
+    assert practice.ledger.seen().is_empty()
+    assert practice.ledger.counts().is_empty()
+    with pytest.raises(LedgerError, match="no key to keep a ledger with; set HEALTHIE_CACHE_KEY"):
+        practice.ledger.record(requests(("1", "Open", False)), seen_at=DAY)
 
 
 def test_the_command_lists_and_purges_what_is_kept(

@@ -123,8 +123,8 @@ def test_requests_are_by_form_and_of_one_form_by_sender() -> None:
     every = tables.requests(table, synthetic=True, names=NAMES).rows
     assert every.columns[0] == "form"
     assert sorted(every["form"]) == ["PHQ-9", "Welcome form", "f3"]
-    one = tables.requests(table.filter(form_id="f1"), synthetic=True, names=NAMES).rows
-    assert one.columns[0] == "sender"
+    one = tables.requests(table.filter(form_id="f1"), synthetic=True, names={"p1": "a form"}, senders=NAMES).rows
+    assert sorted(one["sender"]) == ["Dr Ada", "Dr Bob"]
     assert one["asked for"].cast(pl.Int64).sum() == REQUESTS.filter(form_id="f1").height
     asked = REQUESTS.filter(form_id="f1", filled_form_is_finished=True)
     assert one["completed"].cast(pl.Int64).sum() == asked.height

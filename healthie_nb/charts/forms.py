@@ -99,7 +99,13 @@ def measures_parts(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, 
     return marks.parts(tables.MEASURES, remarks, said, rows=rows, targets=marks.NO_LINES)
 
 
-def requests_parts(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, str] | None = None) -> dict[str, Any]:
+def requests_parts(
+    table: pl.DataFrame,
+    *,
+    synthetic: bool,
+    names: Mapping[str, str] | None = None,
+    senders: Mapping[str, str] | None = None,  # noqa: ARG001, of the table's rows alone
+) -> dict[str, Any]:
     """How the requests of each form stand now: completed, started, open, or withdrawn.
 
     Parameters
@@ -110,6 +116,8 @@ def requests_parts(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, 
         `practice.is_synthetic`.
     names
         Names of the forms' ids.
+    senders
+        Names of the senders' ids, which the table of a single form shows.
     """
     summed = tables.asked(table, by="form_id").with_columns(
         wording.named("form_id", names).alias("row"),

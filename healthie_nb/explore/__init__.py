@@ -2,6 +2,7 @@
 
 from healthie_nb.explore.choosing import began, names
 from healthie_nb.explore.clients import retention
+from healthie_nb.explore.forms import forms
 from healthie_nb.explore.volume import volume
 
-__all__ = ["began", "names", "retention", "volume"]
+__all__ = ["began", "forms", "names", "retention", "volume"]

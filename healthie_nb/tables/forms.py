@@ -104,7 +104,13 @@ def measures(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, str] |
     return Table("measures", MEASURES, remarks(table, synthetic=synthetic, n="clients"), rows, group="form")
 
 
-def requests(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, str] | None = None) -> Table:
+def requests(
+    table: pl.DataFrame,
+    *,
+    synthetic: bool,
+    names: Mapping[str, str] | None = None,
+    senders: Mapping[str, str] | None = None,
+) -> Table:
     """Form requests as they stand as a table: what `charts.requests` draws; of a single form, by sender.
 
     Rows
@@ -118,12 +124,12 @@ def requests(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, str] |
 
     Source
     ------
-    `forms.requests`.
+    `forms.requests`; `names` of forms, `senders` of those who asked.
     """
     of = "sender_id" if table["form_id"].n_unique() == 1 else "form_id"
     summed = asked(table, by=of)
     rows = summed.select(
-        named(of, names).alias(of.removesuffix("_id")),
+        named(of, names if of == "form_id" else senders).alias(of.removesuffix("_id")),
         number("requests").alias("asked for"),
         *(number(standing) for standing in STANDINGS),
         rated().alias("completed now"),
