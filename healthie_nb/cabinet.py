@@ -1,21 +1,33 @@
-"""The stores of one practice: a folder for each question that was asked, by readable names."""
+"""The stores of one practice: a folder for each question that was asked, by readable names, and the key to them.
+
+Wraps keyring, for the key.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import re
+import secrets
 import shutil
+import warnings
 from typing import TYPE_CHECKING, Any
 
+import keyring
+import keyring.errors
 import polars as pl
 
 from healthie_nb.frame import INSTANT
-from healthie_nb.store import WHOLE, WINDOW, Folder, Memory, Store, StoreError, place, readable_name
+from healthie_nb.manifest import DELETED, MOVED, WHOLE, WINDOW
+from healthie_nb.shelves import Folder, Memory, StoreError, place
+from healthie_nb.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from healthie_nb.manifest import Manifest
     from healthie_nb.query import Query
-    from healthie_nb.store import Manifest
+    from healthie_nb.settings import Settings
 
 STORED = {
     "practice": pl.String(),
@@ -27,6 +39,15 @@ STORED = {
     "verified_at": INSTANT,
     "bytes": pl.Int64(),
 }
+
+MOVES = {
+    "id": pl.String(),
+    "client_id": pl.String(),
+    "into_client_id": pl.String(),
+    "query": pl.String(),
+    "seen_at": INSTANT,
+}
+CLIENTS = "clients"
 
 
 class Cabinet:
@@ -57,6 +78,23 @@ class Cabinet:
         """
         return _listed(store.manifest for _, store in self._all()).drop("practice")
 
+    def merged(self) -> pl.DataFrame:
+        """Return which clients vanished while rows of theirs became another's; as `Practice.merged`."""
+        vanished, moved = [pl.Series("id", [], pl.String)], [pl.DataFrame(schema=MOVES)]
+        for _, store in self._all():
+            manifest = store.manifest
+            if manifest.query == CLIENTS:
+                vanished += [rows.get_column("id") for rows in store.each(manifest.of(DELETED), "id")]
+            name = pl.lit(manifest.query).alias("query")
+            moved += [rows.with_columns(name).select(list(MOVES)) for rows in store.each(manifest.of(MOVED))]
+        return (
+            pl.concat(moved)
+            .filter(pl.col("client_id").is_in(pl.concat(vanished).implode()))
+            .group_by("client_id", "into_client_id", "query")
+            .agg(rows=pl.col("id").n_unique().cast(pl.Int64), seen_at=pl.col("seen_at").min())
+            .sort("client_id", "into_client_id", "query")
+        )
+
     def forget(self, query: str) -> int:
         """Remove what is kept of a query, whatever its variables; return how many rows went.
 
@@ -82,6 +120,43 @@ class Cabinet:
         yield from ((None, store) for store in self._memory.values())
         for path in sorted(self.root.glob("*/manifest.json")):
             yield path.parent, Store(Folder(path.parent, self._key or b""), query="unreadable", practice=self._practice)
+
+
+def cache_key(settings: Settings) -> bytes | None:
+    """Return the key of the stored parts: HEALTHIE_CACHE_KEY, or the system keyring's, made at first use.
+
+    None where there is neither; one warning says how to turn the store on. The demo practice has a key of its own: its
+    rows are synthetic.
+    """
+    if settings.cache_key:
+        return bytes.fromhex(settings.cache_key)
+    if settings.is_synthetic:
+        return hashlib.sha256(b"healthie-nb demo practice").digest()
+    try:
+        kept = keyring.get_password("healthie-nb", "cache")
+        if kept is None:
+            kept = secrets.token_hex(32)
+            keyring.set_password("healthie-nb", "cache", kept)
+    except keyring.errors.KeyringError:
+        warnings.warn(
+            "there is no system keyring, so rows are kept in memory only and loaded anew each time. To keep them "
+            "encrypted on this machine, set HEALTHIE_CACHE_KEY to 64 hex digits, as from "
+            "python -c 'import secrets; print(secrets.token_hex(32))'",
+            stacklevel=4,
+        )
+        return None
+    return bytes.fromhex(kept)
+
+
+def readable_name(name: str, *identity: object) -> str:
+    """Return a folder's name that says what it holds, with eight hex digits that tell it from others."""
+    digest = hashlib.sha256(repr(identity).encode()).hexdigest()[:8]
+    return f"{re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-')[:40]}-{digest}"
+
+
+def purge(root: Path) -> None:
+    """Remove every stored data set below a cache folder. The ledger is elsewhere and stays."""
+    shutil.rmtree(root / "store", ignore_errors=True)
 
 
 def kept(root: Path) -> pl.DataFrame:

@@ -20,6 +20,7 @@ import polars as pl
 from healthie_nb import keys
 from healthie_nb import query as queries
 from healthie_nb import settings as configuration
+from healthie_nb.cabinet import cache_key
 from healthie_nb.connection import Connection
 from healthie_nb.failures import ApiError
 from healthie_nb.ledger import NO_KEY
@@ -27,7 +28,6 @@ from healthie_nb.pace import Pace
 from healthie_nb.practice import EARLIEST, Practice, configured
 from healthie_nb.query import HealthieError
 from healthie_nb.session import run
-from healthie_nb.store import cache_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -18,7 +18,7 @@ from healthie_nb.query import HealthieError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from healthie_nb.query import Field
+    from healthie_nb.fields import Field
 
 INSTANT = pl.Datetime("us", "UTC")
 DTYPES: dict[str, pl.DataType] = {

@@ -12,6 +12,7 @@ import graphql as gq
 import msgspec
 
 from healthie_nb import query as queries
+from healthie_nb import schemas
 from healthie_nb.failures import ApiError, AuthenticationError, ConnectionFailedError, VersionError
 from healthie_nb.keys import write_private
 from healthie_nb.query import HealthieError, Operation
@@ -39,7 +40,7 @@ class Saved(NamedTuple):
 
 
 def save(connection: Connection) -> Saved:
-    """Keep the schema of a connection's endpoint where `query.saved_schema_path` says.
+    """Keep the schema of a connection's endpoint where `schemas.saved_schema_path` says.
 
     Raises
     ------
@@ -47,7 +48,7 @@ def save(connection: Connection) -> Saved:
         The endpoint refuses, as Healthie's production does, or answers with something that is no schema.
     """
     schema = _schema(_asked(connection), connection.settings.host)
-    path = queries.saved_schema_path()
+    path = schemas.saved_schema_path()
     write_private(path, gq.print_schema(schema))
     unfit = [name for name in queries.names() if not _fits(name, schema)]
     return Saved(path, sum(not name.startswith("__") for name in schema.type_map), unfit)

@@ -20,7 +20,7 @@ import polars as pl
 from healthie_nb import query as queries
 from healthie_nb.places import LakeError, Place, place
 from healthie_nb.provenance import SYNTHETIC, said, version
-from healthie_nb.store import UNREADABLE
+from healthie_nb.shelves import UNREADABLE
 from healthie_nb.visits import Frame, visits
 from healthie_nb.windows import Window, between
 

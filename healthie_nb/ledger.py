@@ -13,7 +13,7 @@ import polars as pl
 
 from healthie_nb.frame import INSTANT
 from healthie_nb.query import HealthieError
-from healthie_nb.store import Folder
+from healthie_nb.shelves import Folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import polars as pl
 
-from healthie_nb.frame import INSTANT
+from healthie_nb.frame import INSTANT, schema
+from healthie_nb.manifest import DATELESS, DELETED, GONE, MOVED, WHOLE, WINDOW, StoredPart
 from healthie_nb.pages import by
-from healthie_nb.store import DATELESS, DELETED, GONE, WHOLE, WINDOW, Store, StoredPart
 from healthie_nb.windows import Window, common, sliced, without
 
 if TYPE_CHECKING:
@@ -25,10 +25,12 @@ if TYPE_CHECKING:
 
     from healthie_nb.pages import Part
     from healthie_nb.query import Query
+    from healthie_nb.store import Store
 
 PART_ROWS = 250_000  # up to here neighbouring parts become one
 CUT = 20_000  # rows of a stored part that is about to be replaced bit by bit
 PART_AGES = timedelta(days=7)  # as long as they were pulled about the same time
+ONE_CLIENT = "client_id"  # the column that names the client, and a variable that asks for one client's rows
 
 
 @dataclass
@@ -62,7 +64,7 @@ class Merge:
         before = self._within(self.store.read(old), part.window)
         self.has_moved |= not before.sort(by(self.query)).equals(part.rows)
         new = [self._stored(part), *(rest for held in old for rest in self._rests(held, part.window))]
-        new += self._missing(before.join(part.rows, on="id", how="anti"))
+        new += [*self._missing(before.join(part.rows, on="id", how="anti")), *self._moved(before, part.rows)]
         self.store.replace(old, new, now=self.now)
 
     def _stored(self, part: Part) -> StoredPart:
@@ -125,8 +127,9 @@ class Merge:
         doubt of a part, another may be missing from it.
         """
         with self._writing:
-            held = self._positions(WINDOW, WHOLE, DATELESS).join(changed, on="id", how="semi")
-            old, new, suspects = [], [], []
+            kinds = (WINDOW, WHOLE, DATELESS) if changed.height else ()  # reading all ids takes its time
+            held = self._positions(*kinds).join(changed, on="id", how="semi")
+            old, new, suspects = [], self._moved(held, changed), []
             for part in self.store.manifest.of(WINDOW, WHOLE):
                 after = self._after(part, changed, held)
                 if part.doubt and news is not None:
@@ -144,6 +147,16 @@ class Merge:
                 new.append(dateless)
             self.store.replace(old, new, now=self.now, **marks)
         return suspects
+
+    def _moved(self, before: pl.DataFrame, after: pl.DataFrame) -> list[StoredPart]:
+        """Note the rows that are another client's now: where the one they belonged to is gone, the two were merged."""
+        if ONE_CLIENT not in before.columns:
+            return []
+        both = before.select("id", ONE_CLIENT).join(after.select("id", into_client_id=ONE_CLIENT), on="id")
+        moved = both.filter(pl.col(ONE_CLIENT) != pl.col("into_client_id")).with_columns(
+            seen_at=pl.lit(self.now, dtype=INSTANT)
+        )
+        return [self.store.put(moved, kind=MOVED, now=self.now)] if moved.height else []
 
     def _after(self, part: StoredPart, changed: pl.DataFrame, held: pl.DataFrame) -> StoredPart | None:
         """Write a part as it is after the changes; None where it stays as it was."""
@@ -172,11 +185,13 @@ class Merge:
         return (column >= part.window.start) & (column < part.window.end)
 
     def _positions(self, *kinds: str) -> pl.DataFrame:
-        """Return in which part each stored row is."""
-        empty = pl.DataFrame(schema={"id": pl.String, "part": pl.String})
+        """Return in which part each stored row is, and whose it is."""
         parts = self.store.manifest.of(*kinds)
-        ids = [self.store.scan([part]).select("id", pl.lit(part.name).alias("part")) for part in parts]
-        return self.store.collect(pl.concat([empty.lazy(), *ids]), parts)
+        columns = schema(self.query.fields)
+        keys = [column for column in ("id", ONE_CLIENT) if columns.get(column) == pl.String()]
+        empty = pl.DataFrame(schema=dict.fromkeys([*keys, "part"], pl.String))
+        found = zip(parts, self.store.each(parts, *keys), strict=True)
+        return pl.concat([empty, *(rows.with_columns(part=pl.lit(part.name)) for part, rows in found)])
 
     def _dateless(self, changed: pl.DataFrame, held: pl.DataFrame) -> StoredPart | None:
         """Rows without the window's column are no window's: they have a part of their own."""
@@ -194,6 +209,7 @@ class Merge:
 
     def bury(self) -> None:
         """Make tombstones of what is nowhere else now: a row that left one window may have moved to another."""
+        self._gather(MOVED)
         gone = self.store.manifest.of(DELETED, GONE)
         if not gone:
             return
@@ -205,6 +221,15 @@ class Merge:
         new = [self.store.put(dead, kind=DELETED, now=self.now)] if dead.height else []
         with self._writing:
             self.store.replace(gone, new, now=self.now)
+
+    def _gather(self, kind: str) -> None:
+        """Make one part of those of a kind that is only added to."""
+        parts = self.store.manifest.of(kind)
+        if len(parts) > 1:
+            with self._writing:
+                self.store.replace(
+                    parts, [self.store.put(self.store.read(parts), kind=kind, now=self.now)], now=self.now
+                )
 
     def compact(self) -> None:
         """Join small neighbouring parts: many of them are slow to read."""

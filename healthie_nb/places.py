@@ -15,7 +15,7 @@ from filelock import FileLock
 
 from healthie_nb.files import appear
 from healthie_nb.query import HealthieError
-from healthie_nb.store import UNREADABLE, make_private
+from healthie_nb.shelves import UNREADABLE, make_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -17,34 +17,28 @@ import polars as pl
 from healthie_nb import query as queries
 from healthie_nb import settings as configuration
 from healthie_nb.access import note
-from healthie_nb.cabinet import Cabinet
+from healthie_nb.cabinet import Cabinet, cache_key, readable_name
 from healthie_nb.connection import Connection
 from healthie_nb.frame import INSTANT, schema
 from healthie_nb.ledger import QUERY as LEDGERED
 from healthie_nb.ledger import Ledger
+from healthie_nb.manifest import DELETED, WHOLE, WINDOW, Manifest
+from healthie_nb.merge import ONE_CLIENT
 from healthie_nb.pages import Puller
 from healthie_nb.progress import shown
 from healthie_nb.query import Query
-from healthie_nb.refresh import ONE_CLIENT, Refresh, up_to_date
+from healthie_nb.refresh import Refresh, up_to_date
 from healthie_nb.session import run
-from healthie_nb.store import (
-    DELETED,
-    WHOLE,
-    WINDOW,
-    DamagedPartError,
-    Manifest,
-    Store,
-    StoreError,
-    cache_key,
-    readable_name,
-)
-from healthie_nb.windows import Window, between
+from healthie_nb.shelves import StoreError
+from healthie_nb.store import DamagedPartError, Store
+from healthie_nb.windows import Window, between, without
 from healthie_nb.zones import iana
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from healthie_nb.manifest import StoredPart
     from healthie_nb.query import Query
     from healthie_nb.settings import Settings
 
@@ -110,11 +104,13 @@ class _Question:
         if not within:
             columns = schema(self.query.fields)
             return pl.LazyFrame(schema={**columns, "deleted_seen_at": INSTANT} if deleted else columns)
-        rows = self.store.scan(within)
-        if self.window is None or self.query.window is None:
+        return pl.concat([self._within(part) for part in within])
+
+    def _within(self, part: StoredPart) -> pl.LazyFrame:
+        rows, column = self.store.scan([part]), self.query.window
+        if self.window is None or column is None or (part.window and not without(part.window, self.window)):
             return rows
-        column = pl.col(self.query.window)
-        return rows.filter(column >= self.window.start, column < self.window.end)
+        return rows.filter(pl.col(column).is_between(self.window.start, self.window.end, closed="left"))
 
 
 class Loaded(NamedTuple):
@@ -283,6 +279,16 @@ class Practice:
     def stored(self) -> pl.DataFrame:
         """Return what is kept on this machine: query, rows, from, to, loaded_at, verified_at, bytes."""
         return self._cabinet.stored()
+
+    def merged(self) -> pl.DataFrame:
+        """Return the clients that were merged into others, as what is stored tells; asks nothing.
+
+        A client who vanished from `clients`, while rows that were theirs when they were loaded are another's now.
+
+        Rows: one per vanished client, query, and client who has the rows now. Columns: client_id, into_client_id,
+        query String; rows Int64; seen_at Datetime UTC, when the first of them was seen.
+        """
+        return self._cabinet.merged()
 
     @property
     def loaded(self) -> list[Loaded]:

@@ -13,19 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import graphql as gq
-from platformdirs import user_data_path
 
+from healthie_nb import schemas
 from healthie_nb.cost import MAX_COMPLEXITY, MAX_DEPTH, MAX_PAGE_SIZE, Walk, costs, is_connection, response_key
+from healthie_nb.fields import Field, argument, columns, fields
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 PAGING = {"first", "after"}
 WINDOW = {"start", "end"}
-CONVENTIONS = """
-directive @window(on: String!) on QUERY
-directive @phi(if: Boolean!) on FIELD
-"""
 
 
 class HealthieError(Exception):
@@ -34,17 +31,6 @@ class HealthieError(Exception):
 
 class QueryError(HealthieError, ValueError):
     """A query, or a variable for it, that cannot be used as given. Raised before anything is sent."""
-
-
-@dataclass(frozen=True)
-class Field:
-    """One key of a row: a scalar, or an object with fields of its own; either may stand in a list."""
-
-    key: str
-    type: str
-    is_list: bool
-    is_phi: bool
-    fields: tuple[Field, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,7 +46,7 @@ class Operation:
     def cost(self, *, first: int = MAX_PAGE_SIZE) -> int:
         """Complexity of one request for `first` rows, by graphql-ruby's rule."""
         document = gq.parse(self.text)
-        return sum(costs(document, schema_for(document), first).values())
+        return sum(costs(document, schemas.schema_for(document), first).values())
 
 
 @dataclass(frozen=True)
@@ -90,7 +76,7 @@ class Query:
     @property
     def identifying(self) -> tuple[str, ...]:
         """The columns that may identify a client."""
-        return tuple(name for name, field in _columns(self.fields) if field.is_phi)
+        return tuple(name for name, field in columns(self.fields) if field.is_phi)
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -145,7 +131,7 @@ def read(source: str | Path) -> Query:
 
 def parse(text: str, *, name: str) -> Query:
     """Return the query that the text of a .graphql file describes; `name` is for messages and for the store."""
-    saved = saved_schema_path()
+    saved = schemas.saved_schema_path()
     return _parsed(text, name, saved.stat().st_mtime_ns if saved.is_file() else 0)
 
 
@@ -156,7 +142,7 @@ def _parsed(text: str, name: str, _saved_schema_ns: int) -> Query:
     except gq.GraphQLSyntaxError as error:
         line = error.locations[0].line if error.locations else 0
         raise QueryError(f"{name}.graphql, line {line}: {error.message}") from None
-    schema = schema_for(document)
+    schema = schemas.schema_for(document)
     _validate(document, schema, name)
     main, changed = _operations(document, name)
     window = _window(main)
@@ -177,32 +163,6 @@ def _parsed(text: str, name: str, _saved_schema_ns: int) -> Query:
         page_size=_page_size(gq.parse(operation.text), schema, name),
         text=gq.print_ast(document),
     )
-
-
-@functools.cache
-def packaged_schema() -> gq.GraphQLSchema:
-    """Return the part of Healthie's schema that comes with the package, with our two conventions added."""
-    text = (Path(__file__).parent / "schema.graphql").read_text(encoding="utf-8")
-    # In the schema @phi marks a field; in a query @phi(if: false) says that here it is not about a client.
-    text = text.replace("directive @phi on FIELD_DEFINITION", "directive @phi(if: Boolean) on FIELD_DEFINITION | FIELD")
-    return gq.build_schema(text + CONVENTIONS.partition("directive @phi")[0])
-
-
-def saved_schema_path() -> Path:
-    """Where `healthie-nb schema save` keeps the whole schema."""
-    return user_data_path("healthie-nb", appauthor=False) / "schema.graphql"
-
-
-@functools.cache
-def _saved_schema(modified_ns: int) -> gq.GraphQLSchema:  # noqa: ARG001, the argument makes the cache notice a new file
-    return gq.build_schema(saved_schema_path().read_text(encoding="utf-8") + CONVENTIONS)
-
-
-def schema_for(document: gq.DocumentNode) -> gq.GraphQLSchema:
-    """Return the packaged schema, or the saved one for a document that needs more and has it."""
-    if not gq.validate(packaged_schema(), document) or not saved_schema_path().is_file():
-        return packaged_schema()
-    return _saved_schema(saved_schema_path().stat().st_mtime_ns)
 
 
 def _validate(document: gq.DocumentNode, schema: gq.GraphQLSchema, name: str) -> None:
@@ -245,7 +205,7 @@ def _operation_name(node: gq.OperationDefinitionNode) -> str:
 def _window(operation: gq.OperationDefinitionNode) -> str | None:
     for directive in operation.directives or ():
         if directive.name.value == "window":
-            value = _argument(directive)
+            value = argument(directive)
             return value.value if isinstance(value, gq.StringValueNode) else None
     return None
 
@@ -265,7 +225,7 @@ def _rows(
     assert schema.query_type
     row_type = gq.get_named_type(schema.query_type.fields[root.name.value].type)
     if not is_connection(row_type):
-        return tuple(_fields(walk, [root], row_type)), False
+        return tuple(fields(walk, [root], row_type)), False
     asked = walk.merged([root])
     nodes = asked.get("nodes")
     page_info = walk.merged(asked.get("page_info", []))
@@ -274,7 +234,7 @@ def _rows(
             f"{name}.graphql: {root.name.value} needs nodes {{ … }} and page_info {{ has_next_page end_cursor }}"
         )
     node_type = gq.get_named_type(row_type.fields["nodes"].type)
-    return tuple(_fields(walk, nodes, node_type)), True
+    return tuple(fields(walk, nodes, node_type)), True
 
 
 def _check_paging(operation: Operation, name: str, *, is_paged: bool, window: str | None) -> None:
@@ -285,7 +245,7 @@ def _check_paging(operation: Operation, name: str, *, is_paged: bool, window: st
 
 
 def _check_columns(rows: Sequence[Field], name: str, *, is_paged: bool, window: str | None) -> None:
-    found = [column for column, _ in _columns(rows)]
+    found = [column for column, _ in columns(rows)]
     twice = sorted({column for column in found if found.count(column) > 1})
     if twice:
         raise QueryError(f"{name}.graphql gives column {twice[0]} twice; give one of them another alias")
@@ -327,41 +287,6 @@ def _page_size(document: gq.DocumentNode, schema: gq.GraphQLSchema, name: str) -
         size for size in range(MAX_PAGE_SIZE, 0, -1) if sum(costs(document, schema, size).values()) <= MAX_COMPLEXITY
     )
     return next(fits)
-
-
-def _columns(fields: Iterable[Field], prefix: str = "") -> Iterator[tuple[str, Field]]:
-    for field in fields:
-        if field.fields:
-            yield from _columns(field.fields, f"{prefix}{field.key}_")
-        else:
-            yield prefix + field.key, field
-
-
-def _fields(walk: Walk, nodes: Sequence[gq.FieldNode], parent: gq.GraphQLNamedType) -> Iterator[Field]:
-    """Yield the fields of the rows under these nodes."""
-    for key, selected in walk.merged(nodes).items():
-        declared = walk.field(selected[0], parent)
-        inner_type = gq.get_named_type(declared.type)
-        inner = tuple(_fields(walk, selected, inner_type)) if selected[0].selection_set else ()
-        is_list = gq.is_list_type(gq.get_nullable_type(declared.type))
-        yield Field(key, inner_type.name, is_list, _is_phi(selected[0], parent), inner)
-
-
-def _is_phi(node: gq.FieldNode, parent: gq.GraphQLNamedType) -> bool:
-    """Tell whether the field is marked, here or in the schema; a field that the package does not know is."""
-    for directive in node.directives or ():
-        if directive.name.value == "phi":
-            value = _argument(directive)
-            return not (isinstance(value, gq.BooleanValueNode) and not value.value)
-    known = packaged_schema().type_map.get(parent.name)
-    if not isinstance(known, gq.GraphQLObjectType) or node.name.value not in known.fields:
-        return not node.name.value.startswith("__")
-    declared = known.fields[node.name.value].ast_node
-    return any(directive.name.value == "phi" for directive in (declared.directives if declared else ()) or ())
-
-
-def _argument(directive: gq.DirectiveNode) -> gq.ValueNode | None:
-    return directive.arguments[0].value if directive.arguments else None
 
 
 class _WithoutConventions(gq.Visitor):

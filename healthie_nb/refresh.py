@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from healthie_nb.flight import Flight, finely
-from healthie_nb.merge import Merge
+from healthie_nb.manifest import WHOLE, WINDOW, StoredPart
+from healthie_nb.merge import ONE_CLIENT, Merge
 from healthie_nb.pages import TRIES, Page, Part, Puller, by, instant
-from healthie_nb.store import WHOLE, WINDOW, DamagedPartError, Store, StoredPart
+from healthie_nb.store import DamagedPartError, Store
 from healthie_nb.vanished import Vanished
 from healthie_nb.windows import Window, common, joined
 
@@ -37,7 +38,6 @@ logger = logging.getLogger(__name__)
 
 OVERLAP = timedelta(minutes=5)  # changes that are committed late carry an earlier time
 RECENT = timedelta(days=14)
-ONE_CLIENT = "client_id"  # a variable that asks for one client's rows, and the column that names the client
 IN_FLIGHT = 32
 VERIFY_AGE = timedelta(days=30)
 AHEAD = timedelta(days=1)  # a part pulled further ahead than this was written by a clock that was wrong

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from healthie_nb.frame import INSTANT
-from healthie_nb.store import WINDOW
+from healthie_nb.manifest import WINDOW
 from healthie_nb.windows import Window, joined
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Vanished:
         column, parts = self.query.window or "", self.store.manifest.of(WINDOW)
         if not parts:
             return pl.Series(column, [], dtype=INSTANT)
-        return self.store.collect(self.store.scan(parts).select(column), parts).get_column(column).sort()
+        return pl.concat(self.store.each(parts, column)).get_column(column).sort()
 
 
 def _held(window: Window, times: pl.Series) -> int:

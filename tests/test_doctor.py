@@ -14,7 +14,7 @@ import keyring
 import pytest
 from conftest import answering
 
-from healthie_nb import cli, doctor, query, settings
+from healthie_nb import cli, doctor, query, schemas, settings
 from healthie_nb.demo import Settings as Behaviour
 from healthie_nb.demo import expected_ids, serving
 
@@ -159,7 +159,7 @@ def test_schema_is_saved_for_queries_that_need_more(
     served: Served, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     path = tmp_path / "kept" / "schema.graphql"
-    monkeypatch.setattr("healthie_nb.query.saved_schema_path", lambda: path)
+    monkeypatch.setattr("healthie_nb.schemas.saved_schema_path", lambda: path)
     monkeypatch.setenv("HEALTHIE_API_URL", served.url)
     monkeypatch.setenv("HEALTHIE_API_KEY", served.key)
     assert cli.main(["schema", "save"]) == 0
@@ -184,7 +184,7 @@ def test_endpoint_that_tells_no_schema_is_named(
         monkeypatch.setenv("HEALTHIE_API_KEY", closed.key)
         assert cli.main(["schema", "save"]) == 1
     assert "use a key of Healthie's test environment" in capsys.readouterr().err
-    assert not query.saved_schema_path().exists()
+    assert not schemas.saved_schema_path().exists()
 
 
 def test_answer_that_is_no_schema_is_refused(

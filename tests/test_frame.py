@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from healthie_nb import frame, query
+from healthie_nb.fields import Field
 from healthie_nb.frame import FrameError
-from healthie_nb.query import Field
 
 if TYPE_CHECKING:
     import polars as pl

@@ -12,7 +12,7 @@ import pytest
 
 from healthie_nb.cli import main
 from healthie_nb.ledger import Ledger, LedgerError
-from healthie_nb.store import StoreError, StoreWarning
+from healthie_nb.shelves import StoreError, StoreWarning
 
 if TYPE_CHECKING:
     import pathlib

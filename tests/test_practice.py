@@ -19,7 +19,7 @@ from healthie_nb.failures import ApiError
 from healthie_nb.practice import Practice, connect
 from healthie_nb.query import QueryError
 from healthie_nb.settings import SettingsError
-from healthie_nb.store import StoreError
+from healthie_nb.shelves import StoreError
 
 if TYPE_CHECKING:
     import pathlib

@@ -11,6 +11,7 @@ import pytest
 from healthie_nb import query
 from healthie_nb.cost import costs
 from healthie_nb.query import QueryError
+from healthie_nb.schemas import packaged_schema
 
 SHARED = pathlib.Path(__file__).parents[2] / "shared" / "healthie-2026-01-01.graphql"
 PAGED = "query q($first: Int, $after: String) {{ users(first: $first, after: $after) {{ {} }} }}"
@@ -18,7 +19,7 @@ PAGE_INFO = "page_info { has_next_page end_cursor }"
 
 
 def cost(text: str, first: int = 100) -> int:
-    return sum(costs(gq.parse(text), query.packaged_schema(), first).values())
+    return sum(costs(gq.parse(text), packaged_schema(), first).values())
 
 
 def test_documented_examples_cost_14_and_402() -> None:
@@ -58,7 +59,7 @@ def test_packaged_query_is_valid_on_the_whole_schema(name: str, whole_schema: gq
 
 def test_packaged_schema_is_a_part_of_the_whole(whole_schema: gq.GraphQLSchema) -> None:
     """Types, fields, arguments, nullability and enum values stand in Healthie's schema as they stand in ours."""
-    for name, ours in query.packaged_schema().type_map.items():
+    for name, ours in packaged_schema().type_map.items():
         if name.startswith("__"):
             continue
         theirs = whole_schema.type_map[name]

@@ -11,7 +11,7 @@ import tempfile
 import warnings
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
@@ -23,8 +23,12 @@ from truths import SPAN, behave, clinic, connected, loaded, pages, truth
 
 from healthie_nb import query
 from healthie_nb.demo import edits
+from healthie_nb.manifest import WINDOW
 from healthie_nb.practice import IncompleteWarning, Practice
-from healthie_nb.store import WINDOW, Folder, Store
+from healthie_nb.shelves import Folder
+
+if TYPE_CHECKING:
+    from healthie_nb.store import Store
 
 pytestmark = pytest.mark.usefixtures("without_waiting")
 
@@ -68,13 +72,16 @@ def test_each_kind_of_edit_is_seen_by_the_next_refresh(tmp_path: pathlib.Path) -
 
 def test_a_merged_client_vanishes_and_what_was_theirs_is_the_others(tmp_path: pathlib.Path) -> None:
     with clinic(tmp_path) as (practice, served, clock):
-        loaded(practice), loaded(practice, "clients")
+        before, _ = loaded(practice), loaded(practice, "clients")
+        assert practice.merged().is_empty()
         one, two = truth(served.world).drop_nulls("client_id").get_column("client_id").unique().sort().head(2)
         edits.merge_clients(served.world, one, into=two)
         clock.pass_(days=2)
         assert loaded(practice).equals(truth(served.world))
         assert loaded(practice, "clients").equals(truth(served.world, "clients"))
         assert practice.load("clients", deleted=True).get_column("id").to_list() == [one]
+        theirs = before.filter(pl.col("client_id") == one).height
+        assert practice.merged().rows() == [(one, two, "appointments", theirs, clock())]
         assert practice.load("appointments", deleted=True, **SPAN).is_empty()
 
 

@@ -17,19 +17,9 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
-from healthie_nb.store import (
-    GRACE,
-    WHOLE,
-    WINDOW,
-    DamagedPartError,
-    Folder,
-    Memory,
-    Store,
-    StoredPart,
-    StoreError,
-    StoreWarning,
-    place,
-)
+from healthie_nb.manifest import WHOLE, WINDOW, StoredPart
+from healthie_nb.shelves import Folder, Memory, StoreError, StoreWarning, place
+from healthie_nb.store import GRACE, DamagedPartError, Store
 from healthie_nb.windows import Window
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -210,8 +200,9 @@ FULL = """
 import pathlib, resource, signal, sys
 from datetime import UTC, datetime
 import polars as pl
-from healthie_nb.store import *
-from healthie_nb.store import Folder, Store, StoreError, WHOLE
+from healthie_nb.manifest import WHOLE
+from healthie_nb.shelves import Folder, StoreError
+from healthie_nb.store import Store
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 store = Store(Folder(pathlib.Path(sys.argv[1]), bytes(range(32))), query="clients", practice="Praxis")
 few = pl.DataFrame({"id": [str(number) for number in range(10)]})
@@ -246,7 +237,9 @@ READ_ONLY = """
 import os, pathlib, sys, warnings
 from datetime import UTC, datetime
 import polars as pl
-from healthie_nb.store import Folder, Memory, Store, StoreError, StoreWarning, WHOLE, place
+from healthie_nb.manifest import WHOLE
+from healthie_nb.shelves import Folder, Memory, StoreError, StoreWarning, place
+from healthie_nb.store import Store
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 stored, empty = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
 store = Store(place(stored, bytes(range(32))), query="clients", practice="Praxis")

@@ -54,8 +54,8 @@ def _list(*, as_json: bool) -> int:
 
 
 def _purge(*, is_sure: bool) -> int:
+    from healthie_nb.cabinet import purge  # noqa: PLC0415
     from healthie_nb.settings import cache_dir, environment  # noqa: PLC0415
-    from healthie_nb.store import purge  # noqa: PLC0415
 
     folder = cache_dir(environment())
     if not is_sure and input(f"Remove all rows kept in {folder}? [y/N] ").strip().lower() not in ("y", "yes"):

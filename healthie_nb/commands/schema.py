@@ -57,7 +57,7 @@ def _save(*, as_json: bool) -> int:
 
 
 def _forget() -> int:
-    from healthie_nb.query import saved_schema_path  # noqa: PLC0415
+    from healthie_nb.schemas import saved_schema_path  # noqa: PLC0415
 
     path = saved_schema_path()
     say("Removed." if path.is_file() else "No schema is kept.")

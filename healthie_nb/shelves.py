@@ -1,0 +1,191 @@
+"""Where parts are put: encrypted Parquet files in a private folder, or memory.
+
+Wraps polars' Parquet encryption, which polars marks as unstable: every use of it is in this file. A part is bound to
+its name by an additional-authenticated-data prefix, so that two parts cannot be swapped. Parts and manifest appear
+whole or not at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import warnings
+from typing import TYPE_CHECKING
+
+import polars as pl
+from filelock import FileLock
+
+from healthie_nb.query import HealthieError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+# What polars says of bytes that are not what they were; it may even panic.
+UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
+
+
+class StoreError(HealthieError):
+    """The store cannot be used as it is. What it holds is untouched."""
+
+
+class StoreWarning(UserWarning):
+    """Rows cannot be kept where they should be."""
+
+
+class Folder:
+    """Parts as encrypted files that only their owner can read."""
+
+    def __init__(self, path: Path, key: bytes) -> None:
+        self._path, self._key = path, key
+        make_private(path)
+
+    def manifest(self) -> bytes | None:
+        """Return the manifest's text."""
+        try:
+            return (self._path / "manifest.json").read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            reason = error.strerror
+        raise StoreError(f"{self._path}: {reason}; set HEALTHIE_CACHE_DIR to a folder of your own")
+
+    def put_manifest(self, text: bytes) -> None:
+        """Put a manifest in the place of the last one, at once."""
+        self._appear("manifest.json", lambda path: path.write_bytes(text))
+
+    def put(self, name: str, rows: pl.DataFrame) -> int:
+        """Write a part; return its size in bytes."""
+        properties = pl.ParquetEncryptionProperties(footer_key=self._key, aad_prefix=name.encode())
+        return self._appear(
+            f"{name}.parquet", lambda path: rows.write_parquet(path, compression="lz4", encryption=properties)
+        )
+
+    def scan(self, name: str) -> pl.LazyFrame:
+        """Return a part, unread."""
+        properties = pl.ParquetDecryptionProperties(footer_key=self._key, aad_prefix=name.encode())
+        return pl.scan_parquet(self._path / f"{name}.parquet", decryption=properties, glob=False)
+
+    def names(self) -> set[str]:
+        """Return the names of all files of parts, finished or not."""
+        return {path.stem for path in self._path.glob("*.parquet")} | {
+            path.name for path in self._path.glob(".*.????????")
+        }
+
+    def remove(self, name: str) -> None:
+        """Remove a part that nothing names any more."""
+        for path in (self._path / f"{name}.parquet", self._path / name):
+            with contextlib.suppress(OSError):  # What cannot be removed now is swept later.
+                path.unlink(missing_ok=True)
+
+    def lock(self) -> contextlib.AbstractContextManager[object]:
+        """Return the lock of this data set. Raises StoreError where it cannot be taken."""
+        try:
+            os.close(os.open(self._path / "lock", os.O_CREAT | os.O_RDWR, 0o600))
+            return FileLock(self._path / "lock", mode=0o600)
+        except OSError as error:
+            reason = error.strerror
+        raise self._unwritable(reason)
+
+    def clear(self) -> None:
+        """Remove everything but the lock, which another may hold."""
+        (self._path / "manifest.json").unlink(missing_ok=True)
+        for path in self._path.glob("*.parquet*"):
+            path.unlink(missing_ok=True)
+
+    def _appear(self, name: str, write: Callable[[Path], object]) -> int:
+        """Write a private file that takes its name, flushed to the disk, only when it is whole; return its size."""
+        draft = self._path / f".{name}.{secrets.token_hex(4)}"
+        try:
+            os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            write(draft)
+            with draft.open("rb+") as file:
+                os.fsync(file.fileno())
+                size = os.fstat(file.fileno()).st_size
+            draft.replace(self._path / name)
+        except UNREADABLE as error:
+            reason = getattr(error, "strerror", None) or "it cannot be written"
+        else:
+            return size
+        finally:
+            with contextlib.suppress(OSError):
+                draft.unlink(missing_ok=True)
+        raise self._unwritable(reason)
+
+    def _unwritable(self, reason: str | None) -> StoreError:
+        return StoreError(
+            f"{self._path}: {reason}. What was stored before is whole. Make room there (healthie-nb cache purge), or "
+            "set HEALTHIE_CACHE_DIR to another folder"
+        )
+
+
+class Memory:
+    """Parts as frames, gone with the process."""
+
+    def __init__(self) -> None:
+        self._frames: dict[str, pl.DataFrame] = {}
+        self._manifest: bytes | None = None
+
+    def manifest(self) -> bytes | None:
+        """Return the manifest's text."""
+        return self._manifest
+
+    def put_manifest(self, text: bytes) -> None:
+        """Keep the manifest's text."""
+        self._manifest = text
+
+    def put(self, name: str, rows: pl.DataFrame) -> int:
+        """Keep a frame; return about how many bytes it takes."""
+        self._frames[name] = rows
+        return int(rows.estimated_size())
+
+    def scan(self, name: str) -> pl.LazyFrame:
+        """Return a frame, unread."""
+        if name not in self._frames:
+            raise FileNotFoundError(name)
+        return self._frames[name].lazy()
+
+    def names(self) -> set[str]:
+        """Return the names of all frames."""
+        return set(self._frames)
+
+    def remove(self, name: str) -> None:
+        """Let a frame go."""
+        self._frames.pop(name, None)
+
+    def lock(self) -> contextlib.AbstractContextManager[object]:
+        """Return nothing to wait for: no other process can see this."""
+        return contextlib.nullcontext()
+
+    def clear(self) -> None:
+        """Let everything go."""
+        self._frames.clear()
+        self._manifest = None
+
+
+def place(path: Path, key: bytes) -> Folder | Memory:
+    """Return the folder; memory, with a warning, where nothing can be written and nothing is stored yet."""
+    try:
+        folder = Folder(path, key)
+        if os.access(path, os.W_OK) or folder.manifest() is not None:
+            return folder
+        reason: str | None = "it is read-only"
+    except OSError as error:
+        reason = error.strerror
+    warnings.warn(
+        f"{path}: {reason}, so rows are kept in memory only and loaded anew each time; set HEALTHIE_CACHE_DIR to "
+        "another folder",
+        StoreWarning,
+        stacklevel=5,
+    )
+    return Memory()
+
+
+def make_private(path: Path) -> None:
+    """Make a folder, and those above it that are missing, that only its owner can enter, whatever the umask."""
+    if path.is_dir():
+        return
+    make_private(path.parent)
+    path.mkdir(mode=0o700, exist_ok=True)
+    path.chmod(0o700)
