@@ -118,6 +118,8 @@ def chart(
 def page(notebook: Any, path: str | Path, *, audience: Audience, provenance: Provenance, title: str = "") -> Path:
     """Write a notebook that was run as one HTML page: its text and outputs, no code, no script, no network.
 
+    For an external audience it has to have been run for them, as `healthie-nb report --audience external` does.
+
     Parameters
     ----------
     notebook
@@ -125,13 +127,19 @@ def page(notebook: Any, path: str | Path, *, audience: Audience, provenance: Pro
 
     Raises
     ------
-    ExportError for an external audience, as a notebook shows small counts and lists of clients; for an ending other
-    than .html; for a place that cannot be written.
+    ExportError for an external audience and a notebook that was not run for it, as it shows small counts and lists of
+    clients; for an ending other than .html; for a place that cannot be written.
     """
-    from healthie_nb.page import html  # noqa: PLC0415, a table needs no nbconvert
+    from healthie_nb.page import html, may_leave  # noqa: PLC0415, a table needs no nbconvert
 
     target = page_target(path, audience=audience)
-    content = html(notebook, provenance.said(audience=audience), title=title)
+    if audience == "external" and not may_leave(notebook):
+        raise ExportError(
+            "this notebook was run for the practice: it shows small counts and lists of clients. Run it for readers "
+            "outside, healthie-nb report ... --audience external, or export the tables and charts they need one by one."
+        )
+    said = provenance.said(audience=audience, definition="each chart's and table's own")
+    content = html(notebook, said, title=title)
     return _write({target: content.encode()}, provenance, audience=audience, what=title or "notebook", rows=None)
 
 
@@ -144,11 +152,6 @@ def page_target(path: str | Path, *, audience: Audience) -> Path:
     """
     if audience not in ("internal", "external"):
         raise ValueError(f"audience is {audience!r}; allowed are 'internal' and 'external'.")
-    if audience == "external":
-        raise ExportError(
-            "a whole notebook cannot be made safe for readers outside the practice: it shows small counts and lists of "
-            "clients. Export the tables and charts they need one by one, with audience='external'."
-        )
     return _target(path, (".html",))
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MIME: Final = "application/vnd.healthie-nb.handover+json"
+MAY_LEAVE: Final = "healthie-nb-outside"  # in the metadata of an output that was made safe for readers outside
 CHECKED: Final = ("check", "level", "value", "meaning", "advice")  # columns of quality.checks
 CELL: Final = "from healthie_nb.handover import Handover\n\nHandover.found(globals())"
 

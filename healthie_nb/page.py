@@ -15,6 +15,7 @@ from nbconvert import HTMLExporter
 
 from healthie_nb import pictures
 from healthie_nb.display import VEGALITE
+from healthie_nb.handover import MAY_LEAVE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,10 +36,15 @@ body { font: 15px/1.5 system-ui, sans-serif; color: #1b1b1b; background: white; 
 h1, h2, h3 { line-height: 1.25 } h2 { margin-top: 2.2em; border-bottom: 1px solid #ddd; padding-bottom: .2em }
 img { max-width: 100%; height: auto } pre { white-space: pre-wrap; font-size: 12px }
 table { border-collapse: collapse; font-size: 13px } th, td { padding: 3px 8px; text-align: left; vertical-align: top }
-.output { overflow-x: auto; margin: .6em 0 } .made-up { background: #fff3cd; padding: .5em .8em; border-radius: 4px }
+.output { overflow-x: auto; margin: .6em 0 } .notice { background: #fff3cd; padding: .5em .8em; border-radius: 4px }
 .provenance { margin-top: 3em; border-top: 1px solid #ddd; color: #555 } .provenance th { white-space: nowrap }
 @media print { body { max-width: none; margin: 0 } .output, img { break-inside: avoid } }
 """
+MADE_UP: Final = "Demo practice: all data on this page is made up."
+OUTSIDE: Final = (
+    "For readers outside the practice: counts of 1 to 10, and what would follow from them, are hidden. Where nothing "
+    "stands, or a bar is short, it is not nothing."
+)
 PAGE: Final = """\
 <!DOCTYPE html>
 <html lang="en">
@@ -51,7 +57,7 @@ PAGE: Final = """\
 <style>{style}</style>
 </head>
 <body>
-{notice}<main>
+{notices}<main>
 {body}
 </main>
 <footer class="provenance">
@@ -78,15 +84,21 @@ def html(notebook: Any, said: Mapping[str, str], *, title: str = "") -> str:
         exclude_anchor_links=True,
     )
     body, _ = exporter.from_notebook_node(shown)
-    made_up = said["data"].startswith("made up")
+    notices = [MADE_UP] * said["data"].startswith("made up") + [OUTSIDE] * said["audience"].startswith("outside")
     return PAGE.format(
         policy=POLICY,
         title=markup.escape(title or _first_heading(shown)),
         style=STYLE,
-        notice='<p class="made-up">Demo practice: all data on this page is made up.</p>\n' if made_up else "",
+        notices="".join(f'<p class="notice">{notice}</p>\n' for notice in notices),
         body=body,
         said="".join(f"<tr><th>{markup.escape(n)}</th><td>{markup.escape(text)}</td></tr>" for n, text in said.items()),
     )
+
+
+def may_leave(notebook: Any) -> bool:
+    """Whether this notebook was run for readers outside: each of its outputs says that it may leave the practice."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", []) if "data" in output]
+    return bool(outputs) and all(output.metadata.get(MAY_LEAVE) for output in outputs)
 
 
 def _shown(notebook: Any) -> Any:
@@ -123,7 +135,7 @@ def _explored(data: Mapping[str, Any], widgets: Mapping[str, Any]) -> str:
     children = (widgets.get(child.removeprefix("IPY_MODEL_"), {}).get("state", {}) for child in box.get("children", []))
     specs = [child["spec"] for child in children if child.get("spec") and "image/png" in data]
     shown = _drawn(specs[0]) if specs else f"<pre>{markup.escape(rest)}</pre>"
-    return f"<p>{markup.escape(sentence)}</p>{shown}"
+    return f"<h2>The view that was chosen</h2><p>{markup.escape(sentence)}</p>{shown}"
 
 
 def _plain(text: str) -> str:

@@ -70,6 +70,8 @@ def make(
 ) -> Report:
     """Run a notebook with these parameters and write it as one HTML page.
 
+    For an external audience its cells show what may leave the practice, and nothing else; see `outside`.
+
     Parameters
     ----------
     notebook
@@ -93,7 +95,7 @@ def make(
         raise ReportError(f"there is no notebook {path}.")
     if not demo and configuration.from_environment(configuration.environment()) is None:
         raise ReportError("HEALTHIE_API_KEY is not set; set it, or give --demo for made-up data.")
-    ran = _run(path, values, demo=demo)
+    ran = _run(path, values, demo=demo, audience=audience)
     try:
         handed = Handover.taken(ran)
     except ValueError as error:
@@ -128,14 +130,17 @@ def _require_packages() -> None:
         raise ReportError(f"{', '.join(lacking)} not installed; pip install 'healthie-nb[notebooks]'")
 
 
-def _run(path: Path, values: Mapping[str, Value], *, demo: bool) -> Any:
+def _run(path: Path, values: Mapping[str, Value], *, demo: bool, audience: Audience) -> Any:
     """Notebook as it was run, kept in memory: nothing of it is on disk until the page is."""
     import nbformat  # noqa: PLC0415, what can be refused is refused without them
     from papermill import PapermillExecutionError, execute_notebook  # noqa: PLC0415
     from traitlets.config import Config  # noqa: PLC0415
 
+    from healthie_nb import outside  # noqa: PLC0415
+
     notebook = nbformat.read(path, as_version=4)
-    notebook.cells.append(nbformat.v4.new_code_cell(CELL))
+    first = [nbformat.v4.new_code_cell(outside.CELL)] if audience == "external" else []
+    notebook.cells = [*first, *notebook.cells, nbformat.v4.new_code_cell(CELL)]
     try:
         with _quiet(), _practice(demo=demo):
             return execute_notebook(

@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 from stored import NOTEBOOKS, WIDGET
 
-from healthie_nb import charts, export, retention
+from healthie_nb import charts, export, handover, retention
 from healthie_nb.disclosure import DisclosureError
 from healthie_nb.export import ExportError, Provenance
 from healthie_nb.practice import Loaded
@@ -274,17 +274,25 @@ def test_page_shows_what_readers_need_and_nothing_for_programmers(source: Proven
     page = html(new.new_notebook(cells=cells, metadata={"widgets": states}), source.said(audience="internal"))
     assert "<tr><td>Ärztin</td><td>4</td></tr>" in page
     assert not re.findall("shape: |i64|Run All", page)
-    assert "<p>7 of 40 &lt;clients&gt;.</p><img alt=" in page
+    assert "<h2>The view that was chosen</h2><p>7 of 40 &lt;clients&gt;.</p><img alt=" in page
     assert "<p>No chart.</p><pre>row &lt;1&gt;</pre>" in page
 
 
-def test_notebook_is_refused_outside(tmp_path: Path, source: Provenance) -> None:
-    notebook = nbformat.v4.new_notebook()
-    with pytest.raises(ExportError, match="a whole notebook cannot be made safe"):
-        export.page(notebook, tmp_path / "r.html", audience="external", provenance=source)
+def test_notebook_that_was_not_run_for_outside_is_refused_there(tmp_path: Path, source: Provenance) -> None:
+    new, marked = nbformat.v4, {handover.MAY_LEAVE: True}
+    safe = new.new_output("execute_result", data={"text/html": "<b>71</b>"}, metadata=marked)
+    seen = new.new_output("execute_result", data={"text/html": "<b>4</b>"})
+    for outputs in ([], [seen], [safe, seen]):
+        notebook = new.new_notebook(cells=[new.new_code_cell("x", outputs=[output]) for output in outputs])
+        with pytest.raises(ExportError, match="was run for the practice"):
+            export.page(notebook, tmp_path / "r.html", audience="external", provenance=source)
     with pytest.raises(ValueError, match="audience is 'all'"):
         export.page(notebook, tmp_path / "r.html", audience="all", provenance=source)  # type: ignore[arg-type]
     assert not [*tmp_path.iterdir()]
+    notebook.cells.pop()
+    path = export.page(notebook, tmp_path / "r.html", audience="external", provenance=source)
+    assert "For readers outside the practice" in path.read_text()
+    assert path.stat().st_mode & 0o777 == 0o644
 
 
 def test_script_of_an_analyst_is_shut_out_by_the_page(source: Provenance) -> None:

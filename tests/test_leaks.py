@@ -11,6 +11,7 @@ import contextlib
 import io
 import json
 import logging
+import re
 import zipfile
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -79,6 +80,7 @@ OTHERS: dict[str, dict[str, Any]] = {
 EXISTING = [name for name in parameters.NOTEBOOKS if report.packaged(name).is_file()]
 FIRST = """\
 import logging
+import re
 
 logging.basicConfig(filename="kernel.log", level=logging.DEBUG, force=True)
 """
@@ -173,6 +175,8 @@ def left(clinic: Served, tmp_path_factory: pytest.TempPathFactory) -> Left:
         for name in EXISTING:
             run(left, name, patched)
         run_into_an_error(left)
+        outside = left.folder / "outside.html"
+        report.make("retention", outside, given={"split": "provider"}, demo=False, audience="external")
         for command in (["doctor"], ["cache", "ls"], ["check-notebooks", "."]):
             said = io.StringIO()
             with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
@@ -324,6 +328,14 @@ def test_notebook_runs_with_other_parameters_and_shows_nobody(name: str, left: L
     assert "application/vnd.jupyter.widget-state+json" in ran  # as a notebook that was run is saved
     assert "application/vnd.vegalite.v5+json" in ran
     assert found(ran) == []
+
+
+def test_report_for_outside_shows_nobody_and_no_id(left: Left) -> None:
+    page = (left.folder / "outside.html").read_text()
+    assert "For readers outside the practice" in page
+    assert page.count("<img ") >= 1
+    assert page.count("<table") >= 2
+    assert not re.findall(r"[0-9a-f]{6}-[0-9a-f]{6}", re.sub('base64,[^"]*', "", page))  # pseudonyms
 
 
 @pytest.mark.parametrize("name", EXISTING)

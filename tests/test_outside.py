@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
+import IPython
 import polars as pl
 import pytest
-from gallery import CHARTS, Shown
+from gallery import CHARTS, NAMES, WORKLIST, Shown
+from IPython.core.formatters import DisplayFormatter
+from IPython.display import Markdown
 
-from healthie_nb import charts, disclosure, display, tables
+from healthie_nb import charts, disclosure, display, outside, tables
+from healthie_nb.handover import MAY_LEAVE, Handover
+from healthie_nb.tiles import Tile, Tiles
 
 drawn = pytest.mark.parametrize(
     "shown", [one for one in CHARTS if disclosure.may_leave(one.name)], ids=lambda s: s.name
@@ -40,3 +48,71 @@ def test_chart_and_table_are_drawn_of_what_outside_may_see(shown: Shown, hide: o
 def test_every_chart_and_table_is_of_a_metric_that_outside_may_have_or_not() -> None:
     names = {name for name in (*charts.__all__, *tables.__all__) if name.islower() and not name.endswith("_parts")}
     assert {name for name in names if disclosure.METRIC_OF.get(name, name) not in disclosure.LAYOUTS} == set()
+
+
+@pytest.fixture
+def form(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return what a kernel for readers outside makes of a thing that a cell shows."""
+    for module in (charts, tables):
+        for name in module.__all__:
+            monkeypatch.setattr(module, name, getattr(module, name))
+    formatter = DisplayFormatter()
+    monkeypatch.setattr(IPython, "get_ipython", lambda: SimpleNamespace(display_formatter=formatter))
+    outside.only()
+    return formatter.format
+
+
+STATES = pl.DataFrame(
+    {
+        "state": ["active", "active", "left", "left"],
+        "reason": ["booked", "seen lately", "lapsed", "archived"],
+        "clients": [70, 60, 45, 4],
+        "share": [0.39, 0.34, 0.25, 0.02],
+    }
+)
+
+
+def test_charts_and_tables_are_shown_without_small_counts(form: Any) -> None:
+    table = tables.states(STATES, synthetic=True)
+    data, metadata = form(table)
+    assert metadata[MAY_LEAVE]
+    assert table.rows["clients"].to_list()[-1] == ""
+    assert data["text/plain"] == repr(table)
+    _, metadata = form(charts.states(STATES, synthetic=True))
+    assert metadata[MAY_LEAVE]
+
+
+def test_names_stand_for_the_ids_that_do_not_leave(form: Any) -> None:
+    plot = next(shown for shown in CHARTS if shown.name == "funnel_plot")
+    unnamed = {name: value for name, value in plot.options.items() if name != "names"}
+    assert plot.rows["provider_id"].to_list() == ["p1", "p2"]
+    assert tables.funnel_plot(plot.rows, names=NAMES, synthetic=True, **unnamed).rows[:, 0].to_list() == [
+        "Dr Ada",
+        "Dr Bob",
+    ]
+    data, _ = form(tables.funnel_plot(plot.rows, synthetic=True, **unnamed))
+    assert "provider 1" in data["text/html"]
+    assert "p1" not in data["text/html"]
+
+
+@pytest.mark.parametrize("what", ["worklist", "tiles"])
+def test_what_stays_in_the_practice_is_said_to(what: str, form: Any) -> None:
+    tiles = Tiles([Tile("Lapsed", "4")], title="June", synthetic=True)
+    shown = tables.worklist(WORKLIST, synthetic=True) if what == "worklist" else tiles
+    assert form(shown) == ({"text/html": outside.WITHHELD}, {MAY_LEAVE: True})
+
+
+@pytest.mark.parametrize("shown", [STATES, Markdown("4 clients"), "4 clients", 4, display])
+def test_what_is_not_known_to_be_safe_is_not_shown(shown: object, form: Any) -> None:
+    assert form(shown) == ({}, {})
+
+
+def test_chart_of_an_analyst_is_not_shown(form: Any) -> None:
+    import altair as alt  # noqa: PLC0415
+
+    assert form(alt.Chart(STATES).mark_bar())[0] == {"text/html": outside.WITHHELD}
+
+
+def test_what_the_report_needs_is_handed_on(form: Any) -> None:
+    handed = Handover("Demo practice", True, "2026-01-01", "UTC", (), ())  # noqa: FBT003
+    assert "application/vnd.healthie-nb.handover+json" in form(handed)[0]

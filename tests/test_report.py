@@ -49,7 +49,7 @@ def never_run(monkeypatch: pytest.MonkeyPatch) -> None:
         (["retention", "--form", "1"], 2, "--form 1 is not known"),
         (["retentoin"], 2, "invalid choice: 'retentoin'"),
         (["retention"], 1, "HEALTHIE_API_KEY is not set; set it, or give --demo"),
-        (["retention", "--audience", "external", "--demo"], 1, "a whole notebook cannot be made safe"),
+        (["retention", "--audience", "all", "--demo"], 2, "invalid choice: 'all'"),
         (["retention", "--notebook-file", "no.ipynb", "--demo"], 1, "there is no notebook no.ipynb"),
     ],
 )

@@ -22,7 +22,10 @@ Each notebook has its own options: healthie-nb report retention --help. What is 
 named, or the notebook's own. A wrong name or value is refused before anything is run. Without HEALTHIE_API_KEY it takes
 --demo, and every page of the demo practice says that its data is made up.
 
-The page is for the practice itself, readable by you alone: it may show small counts and lists of clients.
+The page is for the practice itself, readable by you alone: it may show small counts and lists of clients. With
+--audience external it is for everybody else: counts of 1 to 10, and what would follow from them, are hidden, and so are
+ids and all that cannot be made safe, such as lists of clients. Each table is made safe on its own: whoever has several
+may still work out a hidden count from what they share, so look through the page before it leaves.
 
 exit codes:
   0 written    1 it could not be made    2 the command line is wrong    3 written, and a trust check is red
@@ -31,6 +34,7 @@ examples:
   healthie-nb report retention --demo --out retention.html
   healthie-nb report retention --start 2025-01-01 --provider 17 --view board --out report.html
   healthie-nb report appointment_volume --demo --every month --start 2026-01-01 --out volume.html
+  healthie-nb report retention --demo --audience external --out board.html
   healthie-nb report form_completion --demo --type 2001,2002 --within-hours 48 --out forms.html
 """
 RED = 3
@@ -64,7 +68,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         one.add_argument("--demo", action="store_true", help="on the demo practice: made-up data, no key needed")
         one.add_argument(
             "--audience", choices=("internal", "external"), default="internal",
-            help="who will read it; external is refused, as a whole notebook cannot be made safe (%(default)s)",
+            help="who will read it: external hides small counts and leaves out ids and lists (%(default)s)",
         )  # fmt: skip
         one.add_argument("--notebook-file", type=Path, metavar="FILE", help="a copy of your own to run instead")
         group = one.add_argument_group("parameters of the notebook")
