@@ -340,8 +340,7 @@ class Crowd(RuleBasedStateMachine):
         assert all(early.end <= late.start for early, late in pairwise(windows))
 
 
-PROFILES = {"quick": (8, 14), "nightly": (300, 40)}
-examples, steps = PROFILES[os.environ.get("HEALTHIE_NB_TEST_PROFILE", "quick")]
+examples, steps = (300, 40) if "NIGHTLY" in os.environ else (8, 14)
 Crowd.TestCase.settings = settings(
     max_examples=examples,
     stateful_step_count=steps,
