@@ -84,6 +84,18 @@ def test_a_refusal_slows_down_once_and_the_rise_is_slow_near_it(tmp_path: pathli
         assert limiter.rate > 99
 
 
+def test_refusals_of_one_second_are_one_sign(tmp_path: pathlib.Path) -> None:
+    clock = Clock()
+    with pace(tmp_path, clock) as limiter:
+        turns(limiter, clock, 15)
+        rates = []
+        for passed_s in (0.0, 0.75, 0.25):  # a power of two each: no rounding
+            clock.now += passed_s
+            limiter.refused()
+            rates.append(limiter.rate)
+    assert rates == pytest.approx([90, 90, 81])
+
+
 def test_retry_after_is_waited_for(tmp_path: pathlib.Path) -> None:
     clock = Clock()
     with pace(tmp_path, clock) as limiter:

@@ -249,6 +249,17 @@ def test_pseudonym_is_stable_by_key_and_tells_nothing_of_the_id() -> None:
     assert ours.equals(pseudonyms(ids, key=KEY))
 
 
+def test_pseudonym_begins_as_the_published_test_vector_of_hmac_does() -> None:
+    """RFC 4231, test case 1: b0344c61d8db38535ca8afceaf0bf12b..."""
+    assert pseudonyms(pl.Series(["Hi There"]), key=b"\x0b" * 20).to_list() == ["b0344c-61d8db"]
+
+
+def test_pseudonyms_of_nobody_are_none() -> None:
+    none = pl.Series("client_id", [None, None], pl.String)
+    assert pseudonyms(none, key=b"sixteen bytes it").to_list() == [None, None]
+    assert pseudonyms(none, key=KEY).dtype == pl.String
+
+
 def test_short_key_is_refused() -> None:
     with pytest.raises(ValueError, match="the key has 3 bytes; give 16 or more"):
         pseudonyms(pl.Series(["7"]), key=b"key")
@@ -279,6 +290,16 @@ def test_short_key_is_refused() -> None:
 def test_rare_zip_areas_are_000(area: str) -> None:
     rows = pl.DataFrame({"zip": [f"{area}12", "10001-1234", None]})
     assert deidentify(rows, ids=[], zip_codes=["zip"])["zip"].to_list() == ["000", "100", None]
+
+
+def test_columns_that_the_rows_lack_are_named_with_those_there_are() -> None:
+    with pytest.raises(ValueError, match=r"^the rows have no client_id, zip; they have a, b\.$"):
+        deidentify(pl.DataFrame({"a": [1], "b": [2]}), ids=["client_id"], zip_codes=["zip"])
+
+
+def test_deidentified_ids_are_numbers_also_when_there_are_none() -> None:
+    out = deidentify(pl.DataFrame({"client_id": [None]}, schema={"client_id": pl.String}), ids=["client_id"])
+    assert out.schema == {"client_id": pl.Int64}
 
 
 def test_deidentified_rows_keep_years_and_who_is_the_same() -> None:

@@ -96,6 +96,22 @@ def test_conventions_are_not_sent() -> None:
             assert "@" not in operation.text
 
 
+def test_directives_of_graphql_itself_are_sent() -> None:
+    asked = query.parse(
+        PAGED.format(PAGE_INFO + " nodes { id city: dietitian_id @skip(if: false) @phi(if: false) }"), name="q"
+    )
+    assert "@skip(if: false)" in asked.operation.text
+    assert "@phi" not in asked.operation.text
+
+
+def test_a_window_needs_a_count() -> None:
+    text = query.folder().joinpath("appointments.graphql").read_text(encoding="utf-8")
+    with pytest.raises(
+        QueryError, match=r"^appointments\.graphql: @window needs \$start, \$end, paging and total_count$"
+    ):
+        query.parse(text.replace("total_count", ""), name="appointments")
+
+
 def test_a_window_and_changes_are_recognised() -> None:
     asked = query.read("appointments")
     assert asked.window == "starts_at"

@@ -41,6 +41,12 @@ def test_cohort_that_can_still_grow_is_open() -> None:
     assert cohorts(seen, as_of="2026-01-31", brackets=[(1, 7)])["is_open"].item() is False
 
 
+def test_under_thirty_eligible_are_few() -> None:
+    seen = {f"{client}": ["2026-01-01"] for client in range(30)}
+    assert cohorts(example(seen), as_of="2026-12-31")["few"].item() is False
+    assert cohorts(example(dict(list(seen.items())[1:])), as_of="2026-12-31")["few"].item() is True
+
+
 def test_calendar_periods_follow_the_calendar() -> None:
     seen = example({"a": ["2025-12-31", "2026-01-01", "2026-03-31"]})
     table = cohorts(seen, as_of="2026-03-30", measure="on", counted="calendar", periods=3)

@@ -72,6 +72,13 @@ def test_lead_is_unknown_for_recurring_moved_and_backdated_rows() -> None:
     assert only({"reschedule_count": 1}, "lead_days") is None
     assert only({"status": "Re-Scheduled"}, "lead_days") is None
     assert only({"created_at": NOON + timedelta(hours=1)}, "lead_days") is None
+    assert only({"created_at": NOON}, "lead_days") == 0
+
+
+def test_visits_of_one_moment_are_in_the_order_of_their_ids() -> None:
+    ids = ["3", "1", "2"]
+    rows = visits(appointments(*({"id": one, "client_id": str(9 - int(one))} for one in ids)), zone="America/Chicago")
+    assert rows["appointment_id"].to_list() == ["1", "2", "3"]
 
 
 @pytest.mark.parametrize(("hours", "is_late"), [(23.5, True), (24, False), (-1, True)])
