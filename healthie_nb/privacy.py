@@ -77,7 +77,7 @@ def deidentify(rows: pl.DataFrame, *, ids: Sequence[str], zip_codes: Sequence[st
         raise ValueError(f"the rows have no {', '.join(lacking)}; they have {', '.join(rows.columns)}.")
     area = pl.col(list(zip_codes)).cast(pl.String).str.head(3)
     days = [name for name, dtype in rows.schema.items() if dtype.is_temporal() and name not in ids]
-    numbers = [pl.col(name).replace_strict(*_numbers(rows[name])).cast(pl.Int64) for name in ids]
+    numbers = [pl.col(name).replace_strict(*_numbers(rows[name]), default=None) for name in ids]  # null stays null
     return rows.with_columns(
         *numbers, pl.col(days).dt.year(), pl.when(area.is_in(RARE_ZIP3)).then(pl.lit("000")).otherwise(area).name.keep()
     )
