@@ -35,7 +35,7 @@ HEATED: Final = {
     "row:N": "Hour",
     "n:Q": "n visits",
     "due:Q": "Due",
-    "missed:Q": "No-shows",
+    "hits:Q": "No-shows",
     "text:N": "Share",
     "interval:N": ROBUST,
 }
@@ -184,20 +184,23 @@ def heat_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]:
     MetricError for a table of several slices.
     """
     most, worst = (pl.col(name).max() for name in ("visits", "rate"))
-    rows = one_slice(table, but="weekday hour").select(
-        *("weekday", "hour", "visits", "due"),
-        *marks.rated("missed", "visits"),
-        missed="missed",
-        column=weekday(),
-        row=hour(),
-        ink=pl.col("visits") > DARK * most,
-        rate_ink=(pl.col("rate") > DARK * worst).fill_null(value=False) & ~pl.col("few"),
+    rows = (
+        one_slice(table, but="weekday hour")
+        .sort("weekday")
+        .select(
+            *("hour", "due"),
+            *marks.rated("missed", "visits"),
+            column=weekday(),
+            row=hour(),
+            ink=pl.col("visits") > DARK * most,
+            rate_ink=(pl.col("rate") > DARK * worst).fill_null(value=False) & ~pl.col("few"),
+        )
     )
     return marks.parts(
         tables.HEAT,
         wording.remarks(table, synthetic=synthetic, n="due"),
         _heat_said(rows),
-        cells=rows.sort("hour", "weekday"),
+        cells=rows.sort("hour", maintain_order=True),
     )
 
 
@@ -205,9 +208,9 @@ def _heat_said(rows: pl.DataFrame) -> str:
     """Heat map in a sentence or two, for those who hear it."""
     if rows.is_empty():
         return "Heat map without visits."
-    full = rows.sort("visits", nulls_last=False).row(-1, named=True)
+    full = rows.sort("n", nulls_last=False).row(-1, named=True)
     sure = rows.filter(~pl.col("few"), pl.col("rate").is_not_null()).sort("rate")
-    most = wording.told(full["visits"])
+    most = wording.told(full["n"])
     said = f"Heat map of visits by weekday and hour. Fullest {full['column']} {full['row']} with {most}"
     if sure.is_empty():
         return f"{said}."
