@@ -35,6 +35,7 @@ REDRAWN: Final = """([explorer, before]) => {
 }"""
 COMMAND: Final = "([command, options]) => jupyterapp.commands.execute(command, options)"
 RUN_ALL_MS: Final = 120_000
+expect.set_options(timeout=20_000)  # of a machine that does other things as well
 
 
 @dataclass

@@ -348,7 +348,8 @@ def _map(colour: alt.Color, text: str, is_dark: str, form: str, **more: Any) -> 
 
 
 def _key(form: str) -> alt.Legend:
-    return alt.Legend(format=form, gradientLength=120)
+    """Key of squares: a gradient's name is the page's, and another chart's gradient may have it."""
+    return alt.Legend(format=form, type="symbol", symbolType="square", symbolSize=150, tickCount=4)
 
 
 def _funnel_plot() -> alt.LayerChart:

@@ -1,8 +1,9 @@
 """Explorers, one call per notebook: controls that fit the data, and what each of their settings shows."""
 
+from healthie_nb.explore.calendar import matching
 from healthie_nb.explore.choosing import began, names
 from healthie_nb.explore.clients import retention
 from healthie_nb.explore.forms import forms
 from healthie_nb.explore.volume import volume
 
-__all__ = ["began", "forms", "names", "retention", "volume"]
+__all__ = ["began", "forms", "matching", "names", "retention", "volume"]

@@ -30,10 +30,10 @@ def rates(source: Calendar, view: Mapping[str, Any]) -> Answer:
 
 def first_visits(source: Calendar, view: Mapping[str, Any]) -> Answer:
     """Trend of the share missed, first visits apart; which is first follows from all visits of a client."""
-    return _rates(source, view, source.visits, ["first visit"], **source.known)
+    return _rates(source, view, source.visits.lazy(), ["first visit"], **source.known)
 
 
-def _rates(source: Calendar, view: Mapping[str, Any], visits: pl.DataFrame, by: list[str], **known: Any) -> Answer:
+def _rates(source: Calendar, view: Mapping[str, Any], visits: pl.LazyFrame, by: list[str], **known: Any) -> Answer:
     last, every = last_day(view), view["every"]
     asked = {"every": every, "by": by, "since": view["start"].isoformat()}
     rows = metrics.rates(visits, as_of=view["as_of"], **asked, **known)
@@ -42,7 +42,7 @@ def _rates(source: Calendar, view: Mapping[str, Any], visits: pl.DataFrame, by: 
     code = source.lines(view, "rates", is_chosen=not known, as_of=view["as_of"], **asked, **(KNOWN if known else {}))
     kept = choosing.call("rows = rows.filter", **kinds)
     return source.answer(
-        source.remaining(view, visits, view["start"], last),
+        source.remaining(view, view["start"], last, is_chosen=not known),
         "rates",
         rows,
         code=[*code, choosing.days_line("period", view["start"], last), kept],
@@ -58,7 +58,7 @@ def rebooked(source: Calendar, view: Mapping[str, Any]) -> Answer:
     rows = metrics.rebooked(source.visits, as_of=view["as_of"], **asked)
     rows = rows.filter(pl.col("period").is_between(view["start"], last))
     return source.answer(
-        source.remaining(view, source.visits, view["start"], last),
+        source.remaining(view, view["start"], last, is_chosen=False),
         "rebooked",
         rows,
         code=[
@@ -72,12 +72,12 @@ def rebooked(source: Calendar, view: Mapping[str, Any]) -> Answer:
 
 def cancellations(source: Calendar, view: Mapping[str, Any], told: str) -> Answer:
     """Bars of what was cancelled, by whom or why."""
-    last, visits, by = last_day(view), source.chosen(view), split_of(view) if told == "who" else []
+    last, by = last_day(view), split_of(view) if told == "who" else []
     asked = {"every": view["every"], "by": by, "since": view["start"].isoformat(), "told": [told, "how late"]}
-    rows = metrics.cancellations(visits, as_of=view["as_of"], **asked)
+    rows = metrics.cancellations(source.chosen(view), as_of=view["as_of"], **asked)
     rows = rows.filter(pl.col("period").is_between(view["start"], last))
     return source.answer(
-        source.remaining(view, visits, view["start"], last),
+        source.remaining(view, view["start"], last),
         "cancellations",
         rows,
         code=[
@@ -90,11 +90,10 @@ def cancellations(source: Calendar, view: Mapping[str, Any], told: str) -> Answe
 
 def unmarked(source: Calendar, view: Mapping[str, Any]) -> Answer:
     """Bars of visits that nobody has marked."""
-    visits = source.chosen(view)
     return source.answer(
-        source.remaining(view, visits, last=view["as_of"]),
+        source.remaining(view, None, view["as_of"]),
         "unmarked",
-        metrics.unmarked(visits, as_of=view["as_of"]),
+        metrics.unmarked(source.chosen(view), as_of=view["as_of"]),
         code=source.lines(view, "unmarked", as_of=view["as_of"]),
         picks={"row": named("provider_id", source.names["provider_id"]), "series": pl.col("age")},
     )
@@ -128,11 +127,11 @@ def _of_days(
     is_split: bool = False,
 ) -> Answer:
     """View of a metric of some days, whatever the period."""
-    last, visits, since = last_day(view), source.chosen(view), view["start"].isoformat()
-    rows = getattr(metrics, metric)(visits, as_of=last, since=since, **asked)
+    last, since = last_day(view), view["start"].isoformat()
+    rows = getattr(metrics, metric)(source.chosen(view), as_of=last, since=since, **asked)
     split = {"series": series_of(rows, source.names.get(named_by(rows)))} if is_split else {}
     return source.answer(
-        source.remaining(view, visits, view["start"], last),
+        source.remaining(view, view["start"], last),
         metric,
         rows,
         code=source.lines(view, metric, as_of=last, since=since, **asked),

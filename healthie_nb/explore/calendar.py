@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import polars as pl
+
 from healthie_nb.explore import choosing
 from healthie_nb.explore.choosing import NAMES_FROM, WHICH, Name
 from healthie_nb.live import Answer
-from healthie_nb.visits import MetricError
+from healthie_nb.visits import Frame, MetricError
+from healthie_nb.volume import tally
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
-    import polars as pl
-
     from healthie_nb.practice import Practice
 
+SLICES: Final = (*choosing.NAMED, "status")
 TARGETED: Final = ("counts", "rates", "rebooked")  # charts that draw targets
 
 
@@ -37,19 +39,27 @@ class Calendar:
         self.known = {"history_from": settings["history_from"], "clients": clients}
         self.names = choosing.names_of(visits, named_by)
         self.clients = visits["client_id"].n_unique()
+        self._tallies: dict[tuple[Any, ...], pl.DataFrame] = {}
 
-    def chosen(self, view: Mapping[str, Any]) -> pl.DataFrame:
-        """Visits that a view's lists choose."""
-        return self.visits.filter(*choosing.alike(view))
+    def chosen(self, view: Mapping[str, Any]) -> pl.LazyFrame:
+        """Visits that a view's lists choose; lazy, so that a metric reads no column that it does not need."""
+        return matching(self.visits.lazy(), view)
 
-    def remaining(
-        self, view: Mapping[str, Any], visits: pl.DataFrame, first: date | None = None, last: date | None = None
-    ) -> str:
-        """Tell how many visits and clients there are on some days, and among which."""
-        days = visits.filter(*choosing.within("day", first, last))
-        clients = days["client_id"].n_unique()
-        among = choosing.said(view, self.names) if visits is not self.visits else ""
-        return f"{days.height:,} of {self.visits.height:,} visits, {clients:,} of {self.clients:,} clients{among}"
+    def tally(self, view: Mapping[str, Any], columns: list[str]) -> pl.DataFrame:
+        """Count per period and slice of the visits chosen, from counts by all that can be chosen, made once."""
+        key = as_of, every, unit = view["as_of"], view["every"], view["unit"]
+        if unit == "provider hours":  # A provider's hours of two kinds at once are fewer than those of each.
+            return tally(self.chosen(view), as_of, every, columns, unit)
+        if key not in self._tallies:
+            self._tallies[key] = tally(self.visits, as_of, every, list(SLICES), unit)
+        return matching(self._tallies[key], view).group_by("period", *columns).agg(pl.col("count").sum())
+
+    def remaining(self, view: Mapping[str, Any], *days: date | None, is_chosen: bool = True) -> str:
+        """Tell how many visits and clients there are from a first to a last day, and among which."""
+        visits = (self.chosen(view) if is_chosen else self.visits.lazy()).filter(*choosing.within("day", *days))
+        found, clients = visits.select(pl.len(), pl.col("client_id").n_unique()).collect().row(0)
+        among = choosing.said(view, self.names) if is_chosen else ""
+        return f"{found:,} of {self.visits.height:,} visits, {clients:,} of {self.clients:,} clients{among}"
 
     def lines(self, view: Mapping[str, Any], metric: str, *, is_chosen: bool = True, **asked: Any) -> list[str]:
         """Lines that give the rows of a metric, from the visits that the view's lists choose or from all."""
@@ -85,6 +95,23 @@ class Calendar:
         said = f"{remaining}, in rows: {rows.height:,}.{more}"
         options = {**given, "synthetic": self.practice.is_synthetic}
         return Answer(said, rows, options, picks or {}, "\n".join([*code, chart, *rest]))
+
+
+def matching(visits: Frame, settings: Mapping[str, Any]) -> Frame:
+    """Visits that are as the settings choose: by provider, appointment type, role and modality of each.
+
+    Rows, Columns
+    -------------
+    As `visits`, in its order.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> seen = pl.DataFrame({"client_id": ["ada", "bob"], "provider_id": ["7", "8"]})
+    >>> matching(seen, {"provider_ids": ["8"]})["client_id"].to_list()
+    ['bob']
+    """
+    return visits.filter(*choosing.alike(settings))
 
 
 def named_by(rows: pl.DataFrame) -> str:

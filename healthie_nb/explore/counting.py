@@ -11,6 +11,7 @@ from healthie_nb import volume as metrics
 from healthie_nb.charts.volume import counts_series
 from healthie_nb.explore import choosing
 from healthie_nb.explore.calendar import Calendar, last_day, named_by, split_of
+from healthie_nb.slices import COLUMNS
 from healthie_nb.tables.slicing import series_of
 from healthie_nb.tables.volume import week
 from healthie_nb.wording import period
@@ -23,16 +24,18 @@ if TYPE_CHECKING:
 
 def counts(source: Calendar, view: Mapping[str, Any], *, per_working_day: bool = False) -> Answer:
     """Columns of what was on the calendar."""
-    last, visits = last_day(view), source.chosen(view)
+    last = last_day(view)
     asked = {"every": view["every"], "by": [view["split"]] if view["split"] else [], "unit": view["unit"]}
-    rows = metrics.counts(visits, as_of=view["as_of"], **asked)
+    columns = [COLUMNS[name] for name in asked["by"]]
+    counted = source.tally(view, columns)
+    rows = metrics.beside(counted, as_of=view["as_of"], every=view["every"], columns=columns, unit=view["unit"])
     rows = rows.filter(pl.col("period").is_between(view["start"], last))
     compared = {"per_working_day": True} if per_working_day else {"compare_to": view["compare_to"]}
     picks = {"period": period("period", view["every"])}
     told = asked if asked["by"] else {**asked, "by": choosing.Name("[]")}  # without it, counts are by status
     code = source.lines(view, "counts", as_of=view["as_of"], **told)
     return source.answer(
-        source.remaining(view, visits, view["start"], last),
+        source.remaining(view, view["start"], last),
         "counts",
         rows,
         code=[*code, choosing.days_line("period", view["start"], last)],
@@ -43,12 +46,12 @@ def counts(source: Calendar, view: Mapping[str, Any], *, per_working_day: bool =
 
 def panel(source: Calendar, view: Mapping[str, Any]) -> Answer:
     """Lines of clients under care."""
-    last, visits, by = last_day(view), source.chosen(view), split_of(view)
+    last, by = last_day(view), split_of(view)
     asked = {"every": view["every"], "by": by}
-    rows = metrics.panel(visits, as_of=view["as_of"], **asked)
+    rows = metrics.panel(source.chosen(view), as_of=view["as_of"], **asked)
     rows = rows.filter(pl.col("period").is_between(view["start"], last))
     return source.answer(
-        source.remaining(view, visits, view["start"], last),
+        source.remaining(view, view["start"], last),
         "panel",
         rows,
         code=[
@@ -77,9 +80,10 @@ def series(source: Calendar, rows: pl.DataFrame, by: list[str]) -> dict[str, pl.
 
 def _ahead(source: Calendar, view: Mapping[str, Any], metric: str, picks: Mapping[str, pl.Expr]) -> Answer:
     visits, weeks, as_of = source.chosen(view), view["weeks_ahead"], view["as_of"]
-    rows = getattr(metrics, metric)(visits, as_of=as_of, weeks=weeks) if visits.height else pl.DataFrame()
+    is_anybody = visits.select(pl.len() > 0).collect().item()
+    rows = getattr(metrics, metric)(visits, as_of=as_of, weeks=weeks) if is_anybody else pl.DataFrame()
     return source.answer(
-        source.remaining(view, visits, as_of + timedelta(days=1), as_of + timedelta(weeks=weeks)),
+        source.remaining(view, as_of + timedelta(days=1), as_of + timedelta(weeks=weeks)),
         metric,
         rows,
         code=source.lines(view, metric, as_of=as_of, weeks=weeks),
