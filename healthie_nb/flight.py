@@ -245,10 +245,10 @@ class Flight:
             if run.tries == TRIES or (part.is_settled and is_known):
                 parts.append(dataclasses.replace(part, is_settled=part.is_settled and is_known))
                 continue
-            times, size = part.rows.get_column(self._column), self._puller.page_size
+            times, size = part.rows.get_column(self._column), max(1, self._puller.page_size // 2)
             tries, is_exact = run.tries + (not part.is_settled), run.is_exact or part.null_items > 0
             again += [
-                Run.over(piece, self._column, expected=size / 2, tries=tries, is_exact=is_exact)
+                Run.over(piece, self._column, expected=size, tries=tries, is_exact=is_exact)
                 for piece in finely(landing.window, times, size)
             ]
         return parts, again
@@ -265,7 +265,16 @@ def wider(window: Window) -> Window:
     return Window(window.start - OVERLAP, window.end + OVERLAP)
 
 
-def finely(window: Window, times: pl.Series, page_size: int) -> list[Window]:
-    """Return the window cut so that each piece fits a page: there rows cannot move from page to page."""
-    inside = times.filter(times.is_between(window.start, window.end)).sort()
-    return sliced(window, inside.gather_every(max(1, page_size // 2)).to_list())
+def finely(window: Window, times: pl.Series, most: int) -> list[Window]:
+    """Return the window cut so that each piece has at most so many of these times, or one of them alone.
+
+    Cuts lie halfway between two times, where what is asked for beyond a window's ends brings nothing.
+    """
+    inside = times.filter(times.is_between(window.start, window.end, closed="left")).sort()
+    cuts, held, last = [], 0, window.start
+    for count, time in inside.rle().struct.unnest().iter_rows():
+        if held and held + count > most:
+            cuts.append(last + (time - last) / 2)
+            held = 0
+        held, last = held + count, time
+    return sliced(window, cuts)

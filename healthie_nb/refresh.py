@@ -40,6 +40,7 @@ OVERLAP = timedelta(minutes=5)  # changes that are committed late carry an earli
 RECENT = timedelta(days=14)
 IN_FLIGHT = 32
 VERIFY_AGE = timedelta(days=30)
+NEARLY_FULL, HALF_FULL = 0.95, 0.5  # how full to make a page of rows that are known, and of rows that were moving
 AHEAD = timedelta(days=1)  # a part pulled further ahead than this was written by a clock that was wrong
 ROUNDS = TRIES + 3
 
@@ -91,14 +92,24 @@ class Refresh:
 
     def _again(self, suspects: Sequence[Window], *, is_stale: bool) -> list[Window]:
         """Return what is stored and yet to be pulled: what is due, and of a stale store what is recent."""
-        again = list(suspects)
-        recent = Window(self.now - RECENT, self.now)
+        again, recent = list(suspects), []
+        span = Window(self.now - RECENT, self.now)
         for part in self.store.manifest.of(WINDOW):
             if part.window and (self._is_due(part) or (is_stale and not self.query.changed)):
                 again.append(part.window)
-            elif part.window and is_stale and (held := common(part.window, recent)):
-                again.append(held)
-        return joined(self.merge.carve(joined(again)))
+            elif part.window and is_stale and (held := common(part.window, span)):
+                recent.append(held)
+        # What changed is in by now, so pages that are nearly full stay one page.
+        return [*joined(self.merge.carve(joined(again))), *self._pages(recent, full=NEARLY_FULL)]
+
+    def _pages(self, windows: Sequence[Window], *, full: float) -> list[Window]:
+        """Return windows of stored rows cut into pages: within one, rows cannot move past a cursor."""
+        if not windows:
+            return []
+        found = joined(self.merge.carve(joined(windows)))
+        rows = self.store.each(self.store.manifest.of(WINDOW), self.query.window or "id")
+        times, most = pl.concat(rows).to_series(), max(1, int(full * self.puller.page_size))
+        return [piece for window in found for piece in finely(window, times, most)]
 
     async def _whole(self, *, is_stale: bool) -> None:
         held = self.store.manifest.of(WHOLE)
@@ -207,14 +218,8 @@ class Refresh:
 
     async def _repulled(self, windows: Sequence[Window]) -> None:
         """Pull windows again, a page at a time."""
-
-        def fine() -> list[Window]:
-            parts = self.store.manifest.of(WINDOW)
-            found = joined(self.merge.carve(joined(windows)))
-            times = self.store.read(parts).get_column(self.query.window or "")
-            return [piece for window in found for piece in finely(window, times, self.puller.page_size)]
-
-        await Flight(self.puller, self._keep).pull(await asyncio.to_thread(fine))
+        pages = await asyncio.to_thread(self._pages, windows, full=HALF_FULL)
+        await Flight(self.puller, self._keep).pull(pages)
 
 
 def _named(window: Window | None) -> str:

@@ -8,13 +8,14 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from healthie_nb import flight, query
 from healthie_nb.failures import ApiError, PartialError, TooComplexError
-from healthie_nb.flight import Flight
+from healthie_nb.flight import Flight, finely, wider
 from healthie_nb.pages import Page, Part, Puller, instant
 from healthie_nb.windows import Window, joined
 
@@ -87,6 +88,19 @@ def test_parts_hold_each_row_of_the_window_once_whatever_the_calendar(hours: lis
         hours=end
     )
     assert all(part.is_settled for part in parts)
+
+
+@given(hours=st.lists(st.integers(0, 30), max_size=80), end=st.integers(1, 31), most=st.integers(1, 12))
+def test_a_window_cut_into_pages_has_no_more_in_any_than_fit(hours: list[int], end: int, most: int) -> None:
+    times = [START + timedelta(hours=hour) for hour in hours]
+    pieces = finely(whole(end), pl.Series(times, dtype=pl.Datetime("us", "UTC")), most)
+    assert joined(pieces) == [whole(end)]
+    assert all(early.end == late.start for early, late in itertools.pairwise(pieces))
+    for piece in pieces:
+        asked = wider(piece)
+        around = [time for time in times if asked.start <= time <= asked.end and time < whole(end).end]
+        assert len(around) <= most or len(set(around)) == 1
+        assert len(pieces) == 1 or any(piece.start <= time < piece.end for time in times)
 
 
 def test_a_row_past_the_cursor_is_not_lost_when_one_before_it_goes() -> None:
