@@ -18,8 +18,9 @@ import healthie_nb
 PROJECT = Path(__file__).parents[1]
 PACKAGE = Path(healthie_nb.__file__).parent
 HEALTHIES_KEY = re.compile(r"gh_(live|sbox)_[0-9A-Za-z]{20,}")
-# Pictures in notebooks, and hashes in requirements/, are long and random, and no secrets.
+# Pictures in notebooks, and hashes in requirements/ and stored manifests, are long and random, and no secrets.
 PICTURES = {"pattern": ['"image/png"']}
+HASHED = ("requirements/", "tests/releases/")
 PICKLES = {
     "pickle",
     "cPickle",
@@ -39,7 +40,7 @@ def committed() -> list[Path]:
     return [
         PROJECT / name
         for name in listed.split("\0")
-        if name and not name.endswith(".png") and not name.startswith("requirements/")
+        if name and not name.endswith((".png", ".parquet")) and not name.startswith(HASHED)
     ]
 
 

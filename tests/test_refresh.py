@@ -9,6 +9,7 @@ import random
 import shutil
 import tempfile
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ from healthie_nb.shelves import Folder
 if TYPE_CHECKING:
     from healthie_nb.store import Store
 
+MOVED_TO = datetime(2025, 2, 3, 15, tzinfo=UTC)
 pytestmark = pytest.mark.usefixtures("without_waiting")
 
 
@@ -199,6 +201,23 @@ def test_a_clock_that_is_set_back_loses_nothing(tmp_path: pathlib.Path) -> None:
         clock.pass_(days=-900)
         assert loaded(practice).equals(truth(served.world))
         assert stored(practice).manifest.verified_at == clock()
+
+
+def test_a_reader_is_not_held_up_by_a_refresh_and_sees_what_was_there_before_it(tmp_path: pathlib.Path) -> None:
+    with clinic(tmp_path, clients=400) as (practice, served, clock), ThreadPoolExecutor(1) as another:
+        before = loaded(practice)
+        for number in range(150):
+            edits.move_appointment(served.world, some(served.world, number * 7), starts_at=MOVED_TO)
+        clock.pass_(days=2)
+        behave(served, latency_ms=(100, 120))
+        refresh = another.submit(lambda: loaded(connected(served, tmp_path, clock)))
+        asked, reads = pages(served), 0
+        while not refresh.done():
+            assert practice.load("appointments", offline=True, **SPAN).get_column("id").n_unique() == before.height
+            reads += pages(served) > asked
+        assert reads >= 3
+        assert refresh.result().equals(truth(served.world))
+        assert loaded(practice).equals(truth(served.world))
 
 
 def test_small_parts_become_few(tmp_path: pathlib.Path) -> None:
