@@ -30,6 +30,15 @@ SHELL = ("sh", "bash", "console")
 NOT_RUN = {
     "python3 start.py": "JupyterLab stays until Ctrl-C; test_lab and test_browser start it",
     "python3 start.py test": "it is what runs this",
+    **{
+        f"uv pip compile pyproject.toml --generate-hashes --no-header --universal --python-version 3.11 -q {rest}": (
+            "it asks the package index, and would change the pins"
+        )
+        for rest in (
+            "--extra notebooks -o requirements/lab.txt",
+            "--extra notebooks --group test -o requirements/test.txt",
+        )
+    },
     "export HEALTHIE_API_KEY=gh_live_...": "no key of Healthie's here; the demo practice takes its place",
 }
 
