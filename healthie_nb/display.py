@@ -6,12 +6,12 @@ every chart of the session: a chart that an analyst adds must not ask the networ
 
 from __future__ import annotations
 
-import struct
-import zlib
 from typing import TYPE_CHECKING, Any, Final
 
 import altair as alt
 import vl_convert
+
+from healthie_nb import raster
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -46,38 +46,25 @@ def finished(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def text(spec: Mapping[str, Any]) -> str:
-    """Words and rows of a chart: for nbval, which compares no pictures, and for those who read without them."""
+    """Words of a chart, and its rows where no description says them: for those who read without pictures."""
     title = spec.get("title") or {}
     lines = [title] if isinstance(title, str) else [title.get("text", ""), *title.get("subtitle", [])]
-    lines += [spec.get("description", "")]
-    lines += [line for rows in spec.get("datasets", {}).values() for line in _aligned(rows)]
+    described = spec.get("description")
+    lines += (
+        [described] if described else [line for rows in spec.get("datasets", {}).values() for line in _aligned(rows)]
+    )
     return "\n".join(line for line in lines if line)
 
 
 def png(spec: Mapping[str, Any]) -> bytes:
     """Finished specification as a picture on white paper: legible wherever a saved notebook is read."""
-    return packed(vl_convert.vegalite_to_png(on_paper(spec), scale=PNG_SCALE))
+    return raster.in_few_colours(vl_convert.vegalite_to_png(on_paper(spec), scale=PNG_SCALE))
 
 
 def on_paper(spec: Mapping[str, Any]) -> dict[str, Any]:
     """Finished specification with ink and paper of its own, in place of the page's."""
     config = {key: _inked(value) for key, value in spec["config"].items()}
     return {**spec, "config": {**config, "background": PAPER["background"]}}
-
-
-def packed(picture: bytes) -> bytes:
-    """Pack the same PNG into about a third of the bytes: vl-convert compresses for speed."""
-    chunks, at = [], 8
-    while at < len(picture):
-        length, kind = struct.unpack_from(">I4s", picture, at)
-        chunks.append((kind, picture[at + 8 : at + 8 + length]))
-        at += length + 12
-    pixels = zlib.compress(zlib.decompress(b"".join(body for kind, body in chunks if kind == b"IDAT")), 9)
-    header = next(body for kind, body in chunks if kind == b"IHDR")
-    kept = [(b"IHDR", header), (b"IDAT", pixels), (b"IEND", b"")]
-    return picture[:8] + b"".join(
-        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in kept
-    )
 
 
 def bundle(spec: Mapping[str, Any], **_: object) -> tuple[dict[str, Any], dict[str, Any]]:

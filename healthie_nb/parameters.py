@@ -69,8 +69,9 @@ NOTEBOOKS: Final[dict[str, tuple[Parameter, ...]]] = {
         *_which("first visits"),
         _choice("split", ("", "provider", "type", "modality", "source"), "",
                 'compare by "provider", "type", "modality" or "source"; "" for all together'),
-        _choice("show", ("cohorts", "second visit", "days 31-90", "survival", "time to second visit", "states", "flow",
-                         "funnel", "definitions", "worklist"), "cohorts", "what the explorer shows first"),
+        _choice("show", ("cohorts", "second visit", "against chance", "days 31-90", "survival", "time to second visit",
+                         "states", "flow", "funnel", "definitions", "worklist"), "cohorts",
+                "what the explorer shows first"),
         _VIEW,
     ),
     "appointment_volume": (

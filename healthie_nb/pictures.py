@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import vl_convert
 
-from healthie_nb import display
+from healthie_nb import display, raster
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +21,7 @@ _BEFORE_PIXELS: Final = 33  # signature and header of a PNG; what is said goes b
 
 def png(spec: Mapping[str, Any], said: Mapping[str, str]) -> bytes:
     """Finished specification as PNG; what is said travels as international text, a chunk each."""
-    picture = display.packed(vl_convert.vegalite_to_png(display.on_paper(spec), scale=SCALE, allowed_base_urls=[]))
+    picture = raster.packed(vl_convert.vegalite_to_png(display.on_paper(spec), scale=SCALE, allowed_base_urls=[]))
     texts = b"".join(_chunk(_keyword(name), text) for name, text in said.items())
     return picture[:_BEFORE_PIXELS] + texts + picture[_BEFORE_PIXELS:]
 

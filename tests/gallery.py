@@ -106,6 +106,7 @@ def retention_shown() -> list[Shown]:
     return [
         Shown("cohorts", retention.cohorts(SEEN, measure="on", periods=3, **known), month, n="clients"),
         Shown("second_visit", second, {**month, "names": NAMES}, marked),
+        Shown("chance_limits", retention.chance_limits(second), {"names": NAMES}),
         Shown("survival", lapsed, {"names": NAMES}, n="at_risk"),
         Shown("funnel", retention.funnel(SEEN, CLIENTS, as_of=AS_OF, first_days=10, second_days=20)),
         Shown("states", retention.states(SEEN, CLIENTS, as_of=AS_OF)),

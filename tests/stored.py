@@ -1,4 +1,4 @@
-"""Run the notebooks on the demo practice and keep what they show: `python tests/stored.py`, after a change on purpose.
+"""Run the notebooks on the demo practice and keep what they show: `python tests/stored.py [NAME...]`, after a change.
 
 A kept notebook has outputs and counts and nothing else of its run: no widget state, no times, no widget views, which
 nobody can show without their state. So who opens it sees the explorer's picture until it is run.
@@ -23,7 +23,8 @@ KEPT["language_info"] = {"name": "python"}
 def main() -> None:
     for name in [name for name in os.environ if name.startswith("HEALTHIE_")]:
         del os.environ[name]
-    for path in sorted(NOTEBOOKS.glob("*.ipynb")):
+    named = [NOTEBOOKS / f"{name}.ipynb" for name in sys.argv[1:]]
+    for path in named or sorted(NOTEBOOKS.glob("*.ipynb")):
         notebook = nbformat.read(path, as_version=4)
         with tempfile.TemporaryDirectory() as cache:  # What was stored before may be of an older demo.
             os.environ["HEALTHIE_CACHE_DIR"] = cache
@@ -35,7 +36,8 @@ def main() -> None:
 def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     notebook.metadata = nbformat.from_dict(KEPT)
     for cell in notebook.cells:
-        cell.metadata = nbformat.from_dict({key: value for key, value in cell.metadata.items() if key == "tags"})
+        kept = {key: value for key, value in cell.metadata.items() if key in ("tags", "jupyter")}
+        cell.metadata = nbformat.from_dict(kept)
         if "nbval-ignore-output" in cell.metadata.get("tags", []):
             cell.outputs = []  # progress, which shows only where it takes long
         for output in cell.get("outputs", []):

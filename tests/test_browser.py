@@ -17,7 +17,7 @@ NOTEBOOK = "retention"
 
 def test_every_cell_runs(lab: Lab) -> None:
     assert lab.errors() == []
-    expect(lab.page.locator(".jp-OutputArea-output svg.marks")).to_have_count(2)
+    expect(lab.page.locator(".jp-OutputArea-output svg.marks")).to_have_count(10)
     lab.shoot("top", lab.page.locator(".jp-Cell").first)
     lab.shoot("cohorts", lab.page.locator("svg.marks").first)
 

@@ -7,7 +7,7 @@ from html import unescape
 import polars as pl
 import pytest
 
-from healthie_nb import quality, tiles
+from healthie_nb import quality, retention, tiles
 from healthie_nb.visits import example
 
 SHOWN = tiles.Tiles(
@@ -152,3 +152,42 @@ def test_tile_is_judged_by_its_interval_against_the_latest_target(target: float,
 def test_headline_without_rows_says_so() -> None:
     shown = tiles.forms(NOTES.clear(), READY.clear(), BEFORE.clear(), as_of="2026-06-30", synthetic=True)
     assert [tile.value for tile in shown.tiles] == ["none yet", "none", "none", "none yet"]
+
+
+# -- who stays -----------------------------------------------------------------------------------------------------
+
+
+def test_headline_of_retention_is_what_the_visits_say() -> None:
+    """Counted by hand: ada came again in time, bob did not, cyd has a visit booked, dan has not been seen for long."""
+    seen = example(
+        {
+            "ada": ["2026-04-06", "2026-05-04"],
+            "bob": ["2026-04-13", "2026-06-01"],
+            "cyd": ["2026-05-04", "2026-07-06 None"],
+            "dan": ["2025-11-03"],
+        }
+    )
+    clients = pl.DataFrame({"id": ["ada", "bob", "cyd", "dan"]}).with_columns(
+        is_active=True,
+        created_at=pl.datetime(2025, 11, 1, time_zone="UTC"),
+        archived_at=pl.lit(None, pl.Datetime("us", "UTC")),
+        group_id=pl.lit(None, pl.String),
+    )
+    as_of = "2026-06-30"
+    shown = tiles.retention(
+        retention.states(seen, clients, as_of=as_of),
+        retention.flow(seen, as_of=as_of),
+        retention.cohorts(seen, as_of=as_of, brackets=((1, 45),)),
+        as_of=as_of,
+        every="month",
+        synthetic=True,
+    )
+    assert repr(shown).splitlines() == [
+        "Who stays, as of 30 Jun 2026",
+        "Demo practice: synthetic data",
+        "Active clients: 3 · 75% of 4 clients: seen in the last 90 days, or booked",
+        "New clients: 0 · in Jun 2026; 1 a month in the 7 before",
+        "Second visit, days 1-45: 25%* · 95 % interval 5-70%, of 4 new clients in 3 closed cohorts",
+        "Lapsed: 1 · 25% of 4 clients: not seen for over 90 days, nothing booked",
+        "Nothing booked: 2 · of 3 active clients",
+    ]

@@ -35,6 +35,8 @@ from healthie_nb.charts.forms import (
     time_to_complete_parts,
 )
 from healthie_nb.charts.retention import (
+    chance_limits,
+    chance_limits_parts,
     definitions,
     definitions_parts,
     flow,
@@ -78,6 +80,8 @@ __all__ = [
     "booking_curve_parts",
     "cancellations",
     "cancellations_parts",
+    "chance_limits",
+    "chance_limits_parts",
     "cohorts",
     "cohorts_parts",
     "counts",

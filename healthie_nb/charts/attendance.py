@@ -8,8 +8,7 @@ import altair as alt
 import polars as pl
 
 from healthie_nb import display, wording
-from healthie_nb.charts import marks
-from healthie_nb.stats import funnel_limits
+from healthie_nb.charts import limits, marks
 from healthie_nb.tables import attendance as tables
 from healthie_nb.tables.slicing import WEEKDAYS, hour, one_slice, series_of, weekday
 
@@ -26,8 +25,6 @@ RATED: Final = {
     "bounds:N": "If these were kept or missed",
 }
 REBOOKED: Final = {**marks.RATED, "interval:N": ROBUST}
-LIMITS: Final = "Grey: where 95 and 99.8 of 100 providers lie by chance, around the practice's own share"
-SIZES: Final = 80  # of a limit's line: more steps than these nobody sees
 DARK: Final = 0.65  # of a colour scale: from here on white is the more legible ink
 CELL: Final = (48, 22)
 HEATED: Final = {
@@ -39,23 +36,7 @@ HEATED: Final = {
     "text:N": "Share",
     "interval:N": ROBUST,
 }
-LIMITED: Final = {
-    "row:N": "Of",
-    "n:Q": "n due",
-    "hits:Q": "Missed",
-    "text:N": "Share",
-    "limits:N": "95 % limits",
-    "outer:N": "99.8 % limits",
-    "standing:N": "Standing",
-    "effect:Q": "Design effect",
-}
-CHANCE: Final = {
-    "n:Q": "n due",
-    "low_95:Q": "95 % from",
-    "high_95:Q": "to",
-    "low_998:Q": "99.8 % from",
-    "high_998:Q": "to ",
-}
+LIMITED: Final = {"n:Q": "n due", "hits:Q": "Missed", **limits.LIMITED, "effect:Q": "Design effect"}
 
 
 def rates_parts(
@@ -254,36 +235,11 @@ def funnel_plot_parts(
     names
         Names of providers by id.
     """
-    is_within = pl.col("standing") == "within"
-    rows = table.select(
-        *marks.rated("missed", "due", low="low_95", high="high_95"),
-        row=wording.named("provider_id", names),
-        limits=pl.format("{}%", wording.interval("low_95", "high_95")),
-        outer=pl.format("{}%", wording.interval("low_998", "high_998")),
-        standing="standing",
-        effect=pl.col("design_effect").round(1),
-        is_within=is_within,
-        label=pl.when(is_within).then(pl.lit("")).otherwise(wording.named("provider_id", names)),
+    effect = pl.col("design_effect").round(1)
+    name = wording.named("provider_id", names)
+    return limits.parts(
+        table, name, tables.FUNNEL, hits="missed", of="due", synthetic=synthetic, who="providers", effect=effect
     )
-    outside = rows.filter(~pl.col("is_within").fill_null(value=True)).select("row", "text", "n", "standing").rows()
-    told = "; ".join(f"{row} {text} of {n:,}, {standing}" for row, text, n, standing in outside)
-    said = f"Points of {rows.height} providers against limits. Outside the 95 % limits: {told or 'nobody'}."
-    notes = (*wording.remarks(table, synthetic=synthetic, n="due"), LIMITS)
-    return marks.parts(tables.FUNNEL, notes, said, rows=rows, limits=_limits(table))
-
-
-def _limits(table: pl.DataFrame) -> pl.DataFrame:
-    """Limits for numbers of visits from half the least to a little more than the most that anybody has."""
-    overall, least, most = table.select(
-        pl.col("overall").first(), least=pl.col("due").min() * 0.5, most=pl.col("due").max() * 1.05
-    ).row(0)
-    if overall is None or most is None:
-        return pl.DataFrame(
-            {"n": [0], "low_95": [0.0], "high_95": [0.0], "low_998": [0.0], "high_998": [0.0], "overall": [0.0]}
-        )
-    sizes = pl.Series([max(1, round(least + (most - least) * k / SIZES)) for k in range(SIZES + 1)])
-    limits = funnel_limits(sizes, rate=float(overall)).with_columns(overall=pl.lit(float(overall)))
-    return limits.with_columns(pl.exclude("n").round(4))
 
 
 def rebooked_parts(
@@ -352,30 +308,11 @@ def _key(form: str) -> alt.Legend:
     return alt.Legend(format=form, type="symbol", symbolType="square", symbolSize=150, tickCount=4)
 
 
-def _funnel_plot() -> alt.LayerChart:
-    x = alt.X(
-        "n:Q", title="visits due", axis=alt.Axis(format=",d", grid=False, tickCount=8), scale=alt.Scale(zero=True)
-    )
-    limits = alt.Chart(alt.NamedData("limits")).encode(x=x, tooltip=marks.told(CHANCE))
-    share = alt.Y("low_998:Q", title="missed", axis=marks.PERCENT)
-    wide = limits.mark_area(color=marks.GREY, opacity=0.15).encode(y=share, y2="high_998:Q")
-    narrow = limits.mark_area(color=marks.GREY, opacity=0.2).encode(y="low_95:Q", y2="high_95:Q")
-    middle = limits.mark_line(color=marks.GREY, strokeDash=[5, 3], strokeWidth=1.5).encode(y="overall:Q")
-    base = alt.Chart(alt.NamedData("rows")).encode(x=x, y="rate:Q", tooltip=marks.told(LIMITED))
-    points = base.mark_point(filled=True, size=80).encode(
-        color=alt.condition("datum.is_within", alt.value(marks.MAIN), alt.value(marks.PALETTE[1])),
-        shape=alt.condition("datum.is_within", alt.value("circle"), alt.value("diamond")),
-        opacity=alt.condition("datum.few", alt.value(0.5), alt.value(1)),
-    )
-    words = base.mark_text(align="left", dx=8).encode(text="label:N")
-    return marks.over(wide, narrow, middle, points, words)
-
-
 PARTS: Final = {"count:Q": "Visits", "n:Q": "n in all"}
 rates = marks.drawn(lambda: marks.trend("missed", RATED, bounded=True), rates_parts)
 cancellations = marks.drawn(lambda: marks.bars("cancelled visits", PARTS), cancellations_parts)
 unmarked = marks.drawn(lambda: marks.bars("unmarked visits", PARTS), unmarked_parts)
 heat = marks.drawn(_heat, heat_parts)
 lead = marks.drawn(lambda: marks.dots("no-shows"), lead_parts)
-funnel_plot = marks.drawn(_funnel_plot, funnel_plot_parts)
+funnel_plot = marks.drawn(lambda: limits.drawing("visits due", "missed", LIMITED), funnel_plot_parts)
 rebooked = marks.drawn(lambda: marks.trend("next visit booked", REBOOKED), rebooked_parts)

@@ -9,6 +9,7 @@ import polars as pl
 
 from healthie_nb import display
 from healthie_nb.charts.marks import parts, told
+from healthie_nb.stats import FEW as LEAST
 from healthie_nb.tables.retention import RETURNED, SETTLING, unsplit
 from healthie_nb.wording import interval, period, remarks, share
 
@@ -19,6 +20,7 @@ CELL_WIDTH: Final = 56
 CELL_HEIGHT: Final = 24
 # One hue from light to dark: the same to every kind of colour vision, and in print. One scale for every view.
 RATES: Final = alt.Scale(scheme="blues", domain=[0, 1])
+FEW: Final = f"datum.eligible < {LEAST}"
 DARK: Final = 0.65  # of that scale: from here on white is the more legible ink
 COUNTED: Final = "datum.index ? replace(datum.label, /^(week|month|quarter) /, '') : datum.label"  # month 1, 2, 3
 DEFINITION: Final = "another visit that occurred, on a later day within that time; clients who have had that long count"
@@ -78,7 +80,6 @@ def cohorts_parts(table: pl.DataFrame, *, every: Every, synthetic: bool) -> dict
         "eligible",
         "returned",
         "is_open",
-        "few",
         cohort=period("cohort", every),
         rate=pl.col("rate").round(4),
         text=share(),
@@ -107,7 +108,7 @@ def _filled(base: alt.Chart) -> alt.Chart:
     rate = alt.Color("rate:Q", scale=RATES, legend=legend)
     cells: alt.Chart = base.mark_rect(stroke="#8884", strokeWidth=0.5).encode(
         color=alt.condition("isValid(datum.rate)", rate, alt.value("transparent")),
-        opacity=alt.condition("datum.few", alt.value(0.45), alt.value(1)),
+        opacity=alt.condition(FEW, alt.value(0.45), alt.value(1)),
     )
     return cells
 
@@ -123,7 +124,7 @@ def _hatched(base: alt.Chart) -> alt.Chart:
 
 
 def _written(base: alt.Chart) -> alt.Chart:
-    ink = alt.when("datum.few").then(alt.value(display.INK)).when(f"datum.rate > {DARK}").then(alt.value("white"))
+    ink = alt.when(FEW).then(alt.value(display.INK)).when(f"datum.rate > {DARK}").then(alt.value("white"))
     cells: alt.Chart = (
         base.transform_filter("isValid(datum.rate)")
         .mark_text(fontSize=12)

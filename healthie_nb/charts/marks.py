@@ -136,11 +136,13 @@ def trend(title: str, fields: Mapping[str, str] = RATED, *, bounded: bool = Fals
     """
     y = alt.Y("rate:Q", title=title, axis=PERCENT, scale=alt.Scale(zero=True))
     told_of = told({"period:N": "Period", "series:N": "Of", **fields})
-    base = alt.Chart(alt.NamedData("rows")).encode(x=time(), y=y, tooltip=told_of)
+    base = alt.Chart(alt.NamedData("rows")).encode(x=time(), y=y)
     band = base.mark_area(opacity=0.15).encode(y=alt.Y("low:Q"), y2="high:Q", color=colour())
     line = base.mark_line(strokeWidth=2).encode(color=colour())
     bounds = base.mark_rule(strokeWidth=4, opacity=0.5).encode(y=alt.Y("if_kept:Q"), y2="if_missed:Q", color=colour())
-    points = pointed(base).encode(opacity=alt.condition("datum.few", alt.value(0.5), alt.value(1)))
+    points = pointed(base.encode(tooltip=told_of)).encode(
+        opacity=alt.condition("datum.few", alt.value(0.5), alt.value(1))
+    )
     return over(band, *([bounds] if bounded else []), line, points, *marks("target:Q"))
 
 

@@ -8,7 +8,7 @@ import altair as alt
 import polars as pl
 
 from healthie_nb import wording
-from healthie_nb.charts import marks
+from healthie_nb.charts import limits, marks
 from healthie_nb.tables import retention as tables
 from healthie_nb.visits import MetricError
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from healthie_nb.newcomers import Every
 
-POINTS: Final = 120  # of a curve: more steps than these nobody sees
+STEPS: Final = (1, 2, 3, 5, 6, 10, 15, 30)  # days of a curve: clients lapse 90 days after a visit, on a step of each
+POINTS: Final = 60  # of a curve: more steps than these nobody sees
 FLOWS: Final = ["kept", "returned", "new"]
 CURVE: Final = {
     "text:N": "Share without it",
@@ -26,6 +27,7 @@ CURVE: Final = {
     "events:Q": "Events since the step before",
     "censored:Q": "Censored since",
 }
+LIMITED: Final = {"n:Q": "n, have had that long", "hits:Q": "Came again", **limits.LIMITED}
 STEP: Final = {"text:N": "Of the step before", "interval:N": "95 % interval (Wilson)", "n:Q": "n, the step before"}
 
 
@@ -73,6 +75,25 @@ def second_visit_parts(
     )
 
 
+def chance_limits_parts(
+    table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Each value of a split by its number of new clients and how many came again, between the limits of chance.
+
+    Parameters
+    ----------
+    table
+        Rows of `retention.chance_limits`.
+    synthetic
+        `practice.is_synthetic`.
+    names
+        Names of the split's ids.
+    """
+    title = tables.second_visit_title(table)
+    name, who = tables.series_of(table, names), tables.plural_of(table)
+    return limits.parts(table, name, title, hits="returned", of="eligible", synthetic=synthetic, who=who)
+
+
 def survival_parts(
     table: pl.DataFrame, *, synthetic: bool, event: str = "lapse", names: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
@@ -94,7 +115,7 @@ def survival_parts(
     kept = most["series"].head(len(marks.PALETTE))
     named = named.filter(pl.col("series").is_in(kept.implode()))
     last = int(named.select(pl.col("day").max().fill_null(0)).item())
-    step = -(-last // POINTS) or 1
+    step = next((days for days in STEPS if days * POINTS >= last), STEPS[-1])
     rows = tables.stepped(named, range(0, last + step, step)).select(
         "series",
         "day",
@@ -235,6 +256,7 @@ def _flow() -> alt.LayerChart:
 
 
 second_visit = marks.drawn(lambda: marks.trend("came again"), second_visit_parts)
+chance_limits = marks.drawn(lambda: limits.drawing("new clients", "came again", LIMITED), chance_limits_parts)
 survival = marks.drawn(lambda: marks.curves("share without it", "days since the first visit", CURVE), survival_parts)
 funnel = marks.drawn(_funnel, funnel_parts)
 states = marks.drawn(lambda: marks.bars("clients", {"count:Q": "Clients", "text:N": "Share", "n:Q": "n"}), states_parts)

@@ -4,6 +4,18 @@ from healthie_nb.explore.calendar import matching
 from healthie_nb.explore.choosing import began, names
 from healthie_nb.explore.clients import retention
 from healthie_nb.explore.forms import forms
+from healthie_nb.explore.given import chosen, days, periods, split_names
 from healthie_nb.explore.volume import volume
 
-__all__ = ["began", "forms", "matching", "names", "retention", "volume"]
+__all__ = [
+    "began",
+    "chosen",
+    "days",
+    "forms",
+    "matching",
+    "names",
+    "periods",
+    "retention",
+    "split_names",
+    "volume",
+]

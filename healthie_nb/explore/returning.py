@@ -8,10 +8,10 @@ import polars as pl
 
 from healthie_nb import retention as metrics
 from healthie_nb import survival as spans
-from healthie_nb.explore import choosing
-from healthie_nb.explore.rows import KNOWN, LATER, WIDEST, Rows
+from healthie_nb.explore import choosing, given
+from healthie_nb.explore.rows import KNOWN, LATER, SECOND, Rows
 from healthie_nb.newcomers import known, split_columns, with_source
-from healthie_nb.returns import DAYS, Cell, cells_of, returns
+from healthie_nb.returns import Cell, cells_of, returns
 from healthie_nb.wording import named, period
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def cohorts(source: Rows, view: Mapping[str, Any]) -> Answer:
     """Heat map of cohorts."""
     choosing.in_order(view)
     every, measure = view["every"], view["measure"]
-    periods = min(WIDEST, -(-view["months"] * DAYS["month"] // DAYS[every]))
+    periods = given.periods(view)
     rows = source.cohorts(view, cells_of(measure, "rolling", every, [LATER], periods))
     if rows.is_empty():
         return source.nobody(view)
@@ -57,6 +57,27 @@ def came_again(source: Rows, view: Mapping[str, Any], bracket: tuple[int, int]) 
         code=source.code(view, "cohorts", **asked, **KNOWN, days="cohort"),
         options={"every": every} | source.named(_only(columns)),
         picks={"period": period("cohort", every)} | _series(source, columns),
+    )
+
+
+def chance_limits(source: Rows, view: Mapping[str, Any]) -> Answer:
+    """Second visits of each provider, or other value of the split, between the limits of chance."""
+    choosing.in_order(view)
+    every, split = view["every"], view["split"] or "provider"
+    columns, (first, last) = split_columns(split), SECOND
+    made = source.cohorts(view, [Cell(1, f"days {first}-{last}", first, last)], columns)
+    rows = metrics.chance_limits(made)
+    if rows.is_empty():
+        return source.nobody(view)
+    asked = {"every": every, "brackets": choosing.Name(f"({SECOND},)"), "split": split}
+    code = source.code(view, "cohorts", **asked, **KNOWN, days="cohort")
+    return source.answer(
+        source.told(view, int(rows["eligible"].sum()), rows, more=" Of closed cohorts."),
+        "chance_limits",
+        rows,
+        code=[*code, "rows = hn.retention.chance_limits(rows)"],
+        options=source.named(columns[0]),
+        picks={"row": _series(source, columns)["series"]},
     )
 
 

@@ -9,6 +9,7 @@ import polars as pl
 from healthie_nb import retention as metrics
 from healthie_nb.explore import choosing
 from healthie_nb.explore.choosing import NAMES_FROM, Name
+from healthie_nb.explore.given import WIDEST
 from healthie_nb.live import Answer
 from healthie_nb.newcomers import day_number, known, with_source
 from healthie_nb.returns import DAYS, Cell, cells_of, returns
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 SECOND: Final = (1, 45)
 LATER: Final = (31, 90)
 BRACKETS: Final = (SECOND, LATER)
-WIDEST: Final = 60  # columns of a heat map
 FIRST: Final = "Provider, type, role and modality are those of the first visit."
 KNOWN: Final[dict[str, Any]] = {"history_from": Name("history_from"), "clients": Name("clients")}
 
@@ -97,7 +97,7 @@ class Rows:
     def told(self, view: Mapping[str, Any], n: int, rows: pl.DataFrame, *, total: str = "", more: str = "") -> str:
         """Sentence that says how many of the new clients, or of which others, a view is of."""
         total = total or f"{self.new.height:,} new clients"
-        return f"{n:,} of {total}{choosing.said(view, self.names)}, in rows: {rows.height:,}.{more} {FIRST}"
+        return f"{n:,} of {total}{choosing.said(view, self.names)}; rows: {rows.height:,}.{more} {FIRST}"
 
     def nobody(self, view: Mapping[str, Any], *, by_day: bool = True) -> Answer:
         """View of nobody, in words."""

@@ -11,6 +11,7 @@ from healthie_nb.tables.forms import (
     unready,
 )
 from healthie_nb.tables.retention import (
+    chance_limits,
     cohorts,
     definitions,
     flow,
@@ -30,6 +31,7 @@ __all__ = [
     "booked",
     "booking_curve",
     "cancellations",
+    "chance_limits",
     "cohorts",
     "counts",
     "definitions",

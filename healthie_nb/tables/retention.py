@@ -112,6 +112,33 @@ def second_visit(
     return Table("second-visit", second_visit_title(table), notes, rows, hatched, group="of" if split else None)
 
 
+def chance_limits(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, str] | None = None) -> Table:
+    """Values of a split against the limits of chance as a table: what `charts.chance_limits` draws.
+
+    Rows
+    ----
+    One per value of the split, those with most clients first.
+
+    Columns
+    -------
+    of; have had that long; came again; share; limits at that number, 95 % and 99.8 %; standing.
+
+    Source
+    ------
+    `retention.chance_limits`.
+    """
+    rows = table.sort("eligible", descending=True, maintain_order=True).select(
+        series_of(table, names).alias("of"),
+        number("eligible").alias("have had that long"),
+        number("returned").alias("came again"),
+        share().fill_null("").alias("share"),
+        pl.format("{}%", interval("low_95", "high_95")).fill_null("").alias("95 % limits"),
+        pl.format("{}%", interval("low_998", "high_998")).fill_null("").alias("99.8 % limits"),
+        "standing",
+    )
+    return Table("chance-limits", second_visit_title(table), remarks(table, synthetic=synthetic, n="eligible"), rows)
+
+
 def survival(
     table: pl.DataFrame, *, synthetic: bool, event: str = "lapse", names: Mapping[str, str] | None = None
 ) -> Table:
@@ -357,6 +384,12 @@ def series_of(table: pl.DataFrame, names: Mapping[str, str] | None) -> pl.Expr:
     """Name of each row's value of the split; "all" where there is none."""
     split = split_of(table)
     return named(split, names) if split else pl.lit(ALL)
+
+
+def plural_of(table: pl.DataFrame) -> str:
+    """Say what the values of a table's split are."""
+    said = {"provider_id": "providers", "appointment_type_id": "appointment types", "modality": "modalities"}
+    return said.get(split_of(table) or "", "sources")
 
 
 def _open_rows(table: pl.DataFrame, columns: list[str]) -> frozenset[tuple[int, int]]:

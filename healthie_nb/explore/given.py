@@ -1,0 +1,69 @@
+"""What the cells of a notebook take from its settings, so that its sections follow them as its explorer does."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+
+from healthie_nb.explore.choosing import WHICH, began, names
+from healthie_nb.returns import DAYS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+WIDEST: Final = 60  # columns of a heat map
+
+
+def chosen(
+    visits: pl.DataFrame, clients: pl.DataFrame, settings: Mapping[str, Any]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Visits and rows of the clients whose first visit was as the settings choose; all where they choose nothing.
+
+    Raises
+    ------
+    MetricError as `began`.
+    """
+    which = {name: settings[name] for name in WHICH if settings[name]}
+    if not which:
+        return visits, clients
+    kept = began(visits, as_of=settings["as_of"], **which)
+    return kept, clients.filter(pl.col("id").is_in(kept["client_id"].implode()))
+
+
+def days(settings: Mapping[str, Any]) -> tuple[date, date]:
+    """First and last day to show.
+
+    Examples
+    --------
+    >>> days({"start": "2026-01-01", "end": "2026-06-30"})
+    (datetime.date(2026, 1, 1), datetime.date(2026, 6, 30))
+    """
+    return date.fromisoformat(settings["start"]), date.fromisoformat(settings["end"])
+
+
+def periods(settings: Mapping[str, Any]) -> int:
+    """How many weeks, months or quarters make up the months to follow; no more than a heat map has room for.
+
+    Examples
+    --------
+    >>> periods({"months": 12, "every": "quarter"}), periods({"months": 40, "every": "week"})
+    (4, 60)
+    """
+    return int(min(WIDEST, -(-settings["months"] * DAYS["month"] // DAYS[settings["every"]])))
+
+
+def split_names(
+    settings: Mapping[str, Any], *, providers: pl.DataFrame, appointment_types: pl.DataFrame
+) -> dict[str, str]:
+    """Name by id of what the settings split by; none where its values are words.
+
+    Examples
+    --------
+    >>> people = pl.DataFrame({"id": ["7"], "name": ["Dr Ada"]})
+    >>> split_names({"split": "provider"}, providers=people, appointment_types=people.clear())
+    {'7': 'Dr Ada'}
+    """
+    named = {"provider": providers, "type": appointment_types}
+    return names(named[settings["split"]]) if settings["split"] in named else {}
