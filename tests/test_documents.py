@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
+import healthie_nb
 from healthie_nb import cli
 
 if TYPE_CHECKING:
@@ -135,3 +136,16 @@ def test_links_within_the_project_lead_somewhere(path: Path) -> None:
         if heading:
             headings = re.findall(r"^#+ (.*)$", at.read_text(encoding="utf-8"), re.MULTILINE)
             assert heading in {re.sub(r"[^\w\- ]", "", name.lower()).replace(" ", "-") for name in headings}, target
+
+
+def test_the_public_names_are_those_that_are_documented() -> None:
+    text = (PROJECT / "docs" / "api.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == healthie_nb.__all__ == dir(healthie_nb)
+    assert all(hasattr(healthie_nb, name) for name in healthie_nb.__all__)
+
+
+def test_methods_and_properties_that_are_documented_are_there() -> None:
+    text = (PROJECT / "docs" / "api.md").read_text(encoding="utf-8")
+    (described,) = re.findall(r"^\| `Practice` \|(.*)\|$", text, re.MULTILINE)
+    named = {*re.findall(r"`(\w+)`", described)} - {"connect"}
+    assert named <= {*dir(healthie_nb.Practice), *healthie_nb.Practice.__init__.__code__.co_names}
