@@ -33,6 +33,16 @@ REDRAWN: Final = """([explorer, before]) => {
     const drawing = explorer.querySelector('svg.marks');
     return drawing && drawing.innerHTML.length && drawing.innerHTML !== before;
 }"""
+# Frames in which the explorer has room for a chart and nothing in it.
+WATCH: Final = """explorer => {
+    window.blank = 0;
+    const look = () => {
+        const room = explorer.querySelector('.vega-embed');
+        if (room && room.offsetParent && !explorer.querySelector('svg.marks g path')) window.blank += 1;
+        requestAnimationFrame(look);
+    };
+    look();
+}"""
 COMMAND: Final = "([command, options]) => jupyterapp.commands.execute(command, options)"
 RUN_ALL_MS: Final = 120_000
 expect.set_options(timeout=20_000)  # of a machine that does other things as well
@@ -44,6 +54,7 @@ class Lab:
 
     page: Page
     folder: Path
+    shown_before: int = 0  # charts, when nothing was run yet
     refused: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
 
@@ -68,6 +79,14 @@ class Lab:
     def redrawn(self, before: str) -> None:
         """Wait until the explorer's chart is another than it was."""
         self.page.wait_for_function(REDRAWN, arg=[self.explorer.element_handle(), before])
+
+    def watch(self) -> None:
+        """From now on, count the frames in which the explorer's chart is blank: `blank`."""
+        self.page.evaluate(WATCH, self.explorer.element_handle())
+
+    @property
+    def blank(self) -> int:
+        return int(self.page.evaluate("window.blank"))
 
     def errors(self) -> list[str]:
         """Return what cells said on their way out, or on stderr."""

@@ -135,6 +135,7 @@ def lab(lab_address: str, request: pytest.FixtureRequest, tmp_path_factory: pyte
 
     with opened(lab_address, request.module.NOTEBOOK, tmp_path_factory.mktemp("screenshots")) as lab:
         lab.shoot(f"{request.module.NOTEBOOK}-reopened", lab.page.locator("[data-mime-type='image/png']").last)
+        lab.shown_before = lab.page.locator(".jp-OutputArea-output :is(svg.marks, img)").count()
         run_all(lab)
         yield lab
 

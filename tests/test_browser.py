@@ -7,46 +7,74 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
+from healthie_nb import parameters
+
 if TYPE_CHECKING:
     from browsing import Lab
 
 pytestmark = pytest.mark.browser
 
 NOTEBOOK = "retention"
+CHARTS = 9  # of its sections
+SHOWS = parameters.described(NOTEBOOK)["show"].allowed
+WITHOUT_CHART = ("worklist",)
+
+
+def test_charts_are_there_before_anything_is_run(lab: Lab) -> None:
+    assert lab.shown_before == CHARTS + 1
 
 
 def test_every_cell_runs(lab: Lab) -> None:
     assert lab.errors() == []
-    expect(lab.page.locator(".jp-OutputArea-output svg.marks")).to_have_count(10)
-    lab.shoot("top", lab.page.locator(".jp-Cell").first)
-    lab.shoot("cohorts", lab.page.locator("svg.marks").first)
-
-
-def test_synthetic_data_is_labelled_on_each_chart(lab: Lab) -> None:
+    expect(lab.page.locator(".jp-OutputArea-output svg.marks")).to_have_count(CHARTS + 1)
     for drawing in lab.page.locator(".jp-OutputArea-output svg.marks").all():
         expect(drawing).to_contain_text("Demo practice: synthetic data")
+    expect(lab.page.locator(".vega-actions, .vega-embed summary")).to_have_count(0)  # they would send data away
+    for section, shown in enumerate(lab.page.locator(".jp-MarkdownOutput h2").all()):
+        lab.shoot(f"retention-{section}", shown)
+    lab.watch()
 
 
-def test_no_chart_offers_to_send_its_data_to_an_editor(lab: Lab) -> None:
-    expect(lab.page.locator(".vega-actions, .vega-embed summary")).to_have_count(0)
-
-
-def test_filter_redraws_chart_and_table(lab: Lab) -> None:
+def test_every_control_redraws_chart_and_table(lab: Lab) -> None:
     drawing, table = lab.drawing, lab.table
-    lab.shoot("explorer", lab.explorer)
-    lab.control("Provider").select_option(index=1)
-    expect(lab.explorer.locator("table")).not_to_have_text(table, use_inner_text=True)
-    lab.redrawn(drawing)
-    lab.shoot("filtered", lab.explorer)
+    choices = {"By": "quarter", "Measure": "days 31-90"}
+    lists = ("Provider", "Appointment type", "Role", "Modality")
+    inputs = {"Months": "6", "From": "2025-07-01", "until": "2026-02-28", "As of": "2026-05-31"}
+    for label in (*choices, *lists, *inputs):
+        before = lab.explorer.inner_text()
+        if label in inputs:
+            lab.control(label).fill(inputs[label])
+            lab.control(label).press("Tab")
+        elif label in choices:
+            lab.control(label).select_option(choices[label])
+        else:
+            lab.control(label).select_option(index=1)
+        expect(lab.explorer).not_to_have_text(before, use_inner_text=True)
+        if label == "Provider":
+            lab.redrawn(drawing)
+            lab.shoot("retention-filtered", lab.explorer)
+        if label not in inputs:
+            lab.press("Reset")
+            expect(lab.explorer.locator("table")).to_have_text(table, use_inner_text=True)
     lab.press("Reset")
     expect(lab.explorer.locator("table")).to_have_text(table, use_inner_text=True)
 
 
-def test_cohorts_by_quarter(lab: Lab) -> None:
-    lab.control("By").select_option("quarter")
-    expect(lab.explorer.locator("svg.marks")).to_contain_text("Q2 2025")
+def test_every_view_is_drawn_and_listed(lab: Lab) -> None:
+    labels = lab.control("Show").locator("option").all_inner_texts()
+    for name, label in zip(SHOWS[1:], labels[1:], strict=True):
+        before = lab.table
+        lab.control("Show").select_option(label)
+        expect(lab.explorer.locator("table")).not_to_have_text(before, use_inner_text=True)
+        expect(lab.explorer.locator("svg.marks")).to_be_visible(visible=name not in WITHOUT_CHART)
+        lab.shoot(f"retention-{name}".replace(" ", "-"), lab.explorer)
+    link = lab.explorer.locator("tbody a").first
+    assert (link.get_attribute("href") or "").startswith("https://secure.gethealthie.com/users/")
+    lab.control("Show").select_option(labels[1])
+    lab.control("Split by").select_option("type")
+    expect(lab.explorer.locator("svg.marks")).to_contain_text("Initial")
     lab.press("Reset")
-    expect(lab.explorer.locator("svg.marks")).not_to_contain_text("Q2 2025")
+    expect(lab.explorer.locator("svg.marks")).to_contain_text("n 72")
 
 
 def test_impossible_dates_say_so_in_words(lab: Lab) -> None:
@@ -55,7 +83,7 @@ def test_impossible_dates_say_so_in_words(lab: Lab) -> None:
     until.press("Tab")
     expect(lab.explorer.get_by_role("status").first).to_contain_text("first day is after the last")
     expect(lab.explorer.locator("svg.marks")).to_be_hidden()
-    lab.shoot("impossible", lab.explorer)
+    lab.shoot("retention-impossible", lab.explorer)
     lab.press("Reset")
     expect(lab.explorer.locator("svg.marks")).to_be_visible()
 
@@ -65,8 +93,7 @@ def test_selecting_in_the_chart_lists_its_rows_alone(lab: Lab) -> None:
     everything = rows.count()
     lab.explorer.locator("svg.marks .mark-rect path").first.click(force=True)
     expect(rows).to_have_count(1)
-    lab.shoot("selected", lab.explorer)
-    lab.press("Reset")
+    lab.shoot("retention-selected", lab.explorer)
     lab.control("By").select_option("quarter")
     lab.press("Reset")
     expect(rows).to_have_count(everything)
@@ -96,15 +123,17 @@ def test_export_asks_for_whom_and_says_where_it_is(lab: Lab) -> None:
 
 
 def test_dark_theme_is_legible(lab: Lab) -> None:
-    """Text is light on dark: the chart takes the page's colour. The picture is for people."""
+    """Text is light on dark: the chart takes the page's colour. The pictures are for people."""
     lab.theme("Dark")
     title = lab.explorer.locator("svg.marks text", has_text="Share of new clients").first
     colour = title.evaluate("el => getComputedStyle(el).fill")
     red, green, blue = (int(part) for part in colour.removeprefix("rgb(").rstrip(")").split(",")[:3])
-    lab.shoot("dark", lab.explorer)
+    for section, shown in enumerate(lab.page.locator(".jp-MarkdownOutput h2").all()):
+        lab.shoot(f"retention-dark-{section}", shown)
     assert min(red, green, blue) > 150
 
 
-def test_nothing_was_asked_of_another_host_and_nothing_went_wrong(lab: Lab) -> None:
+def test_nothing_was_blank_asked_of_another_host_or_went_wrong(lab: Lab) -> None:
+    assert lab.blank == 0
     assert lab.refused == []
     assert lab.complaints == []
