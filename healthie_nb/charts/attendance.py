@@ -281,13 +281,14 @@ def _heat() -> alt.HConcatChart:
     visits = alt.Color("n:Q", title="visits", scale=alt.Scale(scheme="blues", zero=True), legend=_key(",d"))
     missed = alt.Color("rate:Q", title="no-shows", scale=alt.Scale(scheme="oranges", zero=True), legend=_key(".0%"))
     few = alt.condition("datum.few", alt.value(0.45), alt.value(1))
-    left = _map(visits, "n:Q", "datum.ink", ",d")
-    right = _map(missed, "text:N", "datum.rate_ink", "", opacity=few)
+    left = _map(visits, alt.Text("n:Q", format=",d"), alt.when("datum.ink").then(alt.value("white")))
+    is_pale = alt.when("datum.few").then(alt.value(display.INK))
+    right = _map(missed, alt.Text("text:N"), is_pale.when("datum.rate_ink").then(alt.value("white")), opacity=few)
     made: alt.HConcatChart = alt.hconcat(left, right).resolve_scale(color="independent")
     return made
 
 
-def _map(colour: alt.Color, text: str, is_dark: str, form: str, **more: Any) -> alt.LayerChart:
+def _map(colour: alt.Color, text: alt.Text, ink: Any, **more: Any) -> alt.LayerChart:
     """Map of the week: rows are hours, columns weekdays."""
     base = alt.Chart(alt.NamedData("cells")).encode(
         x=alt.X("column:O", sort=list(WEEKDAYS), title=None, axis=alt.Axis(orient="top", labelAngle=0)),
@@ -295,10 +296,7 @@ def _map(colour: alt.Color, text: str, is_dark: str, form: str, **more: Any) -> 
         tooltip=marks.told(HEATED),
     )
     cells = base.mark_rect(stroke="#8884", strokeWidth=0.5).encode(color=colour, **more)
-    ink = alt.when("datum.few").then(alt.value(display.INK)).when(is_dark).then(alt.value("white"))
-    words = base.mark_text(fontSize=11).encode(
-        text=alt.Text(text, format=form) if form else alt.Text(text), color=ink.otherwise(alt.value("#1b1b1b"))
-    )
+    words = base.mark_text(fontSize=11).encode(text=text, color=ink.otherwise(alt.value("#1b1b1b")))
     width, height = CELL
     return alt.LayerChart(layer=[cells, words]).properties(width=alt.Step(width), height=alt.Step(height))
 
