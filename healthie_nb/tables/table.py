@@ -10,7 +10,8 @@ from typing import Final
 import polars as pl
 from great_tables import GT, loc, style
 
-# Ours in place of the eight kilobytes that great_tables writes before each table, which know white paper only.
+# Ours in place of the eight kilobytes that great_tables writes before each table, which know white paper only. Where
+# text is set to the left, three classes: JupyterLab sets all cells to the right by two.
 STYLE: Final = """
 [id^=hn-]{overflow-x:auto;margin:.4em 0;\
 --open:repeating-linear-gradient(135deg,rgba(128,128,128,.3) 0 1px,transparent 1px 6px)}
@@ -18,10 +19,10 @@ STYLE: Final = """
 [id^=hn-] :is(td,th){text-align:right;padding:3px 8px;border:0;border-bottom:1px solid rgba(128,128,128,.3);\
 background:none;color:inherit;vertical-align:top;font-variant-numeric:tabular-nums}
 [id^=hn-] thead th{vertical-align:bottom;font-weight:600;max-width:11em}
-[id^=hn-] .gt_left{text-align:left;max-width:28em}
-[id^=hn-] .gt_stub{text-align:left;white-space:nowrap;font-weight:600}
-[id^=hn-] .gt_group_heading{text-align:left;font-weight:600;padding-top:9px}
-[id^=hn-] .gt_heading{text-align:left;border:0;padding-left:0}
+[id^=hn-] .gt_table .gt_left{text-align:left;max-width:28em}
+[id^=hn-] .gt_table .gt_stub{text-align:left;white-space:nowrap;font-weight:600}
+[id^=hn-] .gt_table .gt_group_heading{text-align:left;font-weight:600;padding-top:9px}
+[id^=hn-] .gt_table .gt_heading{text-align:left;border:0;padding-left:0}
 [id^=hn-] .gt_title{font-size:14px;font-weight:600;padding-bottom:0}
 [id^=hn-] small,[id^=hn-] .gt_subtitle{font-size:11px;font-weight:normal}
 """.strip()
