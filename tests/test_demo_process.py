@@ -145,6 +145,21 @@ def test_foreground_says_where_it_is_and_what_to_copy() -> None:
         assert process.wait(timeout=10) == 0
 
 
+def test_foreground_tells_machines_in_json_and_fails_on_a_port_that_is_taken() -> None:
+    command = [sys.executable, "-m", "healthie_nb.demo", "--clients", "20", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        told = json.loads(process.stdout.readline())
+        assert (told["clients"], told["seed"], told["as_of"]) == (20, 1, "2026-06-30")
+        assert asked(Endpoint(told["url"], told["key"], 1, 20, date(2026, 6, 30))) == "Demo practice (synthetic)"
+        port = told["url"].split(":")[2].split("/")[0]
+        taken = subprocess.run([*command, "--port", port], capture_output=True, text=True, check=False)
+        assert taken.returncode == 1
+        assert taken.stderr.startswith("healthie-nb: ")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=10) == 0
+
+
 def test_help_teaches_and_wrong_arguments_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import os
 import re
 import subprocess
@@ -139,7 +140,7 @@ def test_report_is_a_page_that_tells_its_parameters_and_its_red_checks(tmp_path:
 
 @pytest.mark.parametrize(("level", "code"), [("red", 3), ("amber", 0), ("green", 0)])
 def test_red_check_alone_is_in_the_exit_code(
-    level: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    level: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def run(*_: object, **__: object) -> nbformat.NotebookNode:
         handed = Handover("Demo practice", True, "2026-01-01", "UTC", (), (("doubles", level),))  # noqa: FBT003
@@ -148,7 +149,12 @@ def test_red_check_alone_is_in_the_exit_code(
         return nbformat.v4.new_notebook(cells=cells)
 
     monkeypatch.setattr(report, "_run", run)
-    assert cli.main(["report", "retention", "--demo", "--out", str(tmp_path / "r.html")]) == code
+    asked = ["report", "retention", "--demo", "--out", str(tmp_path / "r.html")]
+    assert cli.main(asked) == code
+    capsys.readouterr()
+    assert cli.main([*asked, "--json"]) == code
+    named = {one: ["doubles"] if one == level else [] for one in ("red", "amber")}
+    assert json.loads(capsys.readouterr().out) == {"path": str(tmp_path / "r.html"), "checks": 1, **named}
 
 
 def test_our_own_errors_are_told_whole() -> None:

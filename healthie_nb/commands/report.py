@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -70,6 +71,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
             "--audience", choices=("internal", "external"), default="internal",
             help="who will read it: external hides small counts and leaves out ids and lists (%(default)s)",
         )  # fmt: skip
+        one.add_argument("--json", action="store_true", help="say it as one JSON object: path, checks, red, amber")
         one.add_argument("--notebook-file", type=Path, metavar="FILE", help="a copy of your own to run instead")
         group = one.add_argument_group("parameters of the notebook")
         for parameter in parameters.described(name).values():
@@ -117,6 +119,10 @@ def run(options: argparse.Namespace) -> int:
     except parameters.ParameterError as error:
         sys.stderr.write(f"healthie-nb report: {error}\n")
         return 2
+    if options.json:
+        told = {"path": str(made.path), "checks": made.checks, "red": made.red, "amber": made.amber}
+        sys.stdout.write(json.dumps(told) + "\n")
+        return RED if made.red else 0
     say(f"{made.path}: {made.path.stat().st_size / 1000:.0f} kB")
     for level, names in (("red", made.red), ("amber", made.amber)):
         if names:

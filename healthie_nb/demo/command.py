@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import json
 import secrets
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ examples:
   %(prog)s --clients 8000 --latency 300-500        twice the size, as slow as Healthie
   %(prog)s --as-of 2026-05-31                      what was known a month earlier
   %(prog)s --rate 20 --faults 502=0.1,reset=0.1    hard times for a client
+  %(prog)s --json                                  one JSON object: url, key, clients, as_of, seed
 """
 
 
@@ -37,13 +39,20 @@ def run(options: argparse.Namespace) -> int:
     from healthie_nb.demo.run import run as serve  # noqa: PLC0415
 
     try:
-        asyncio.run(serve(options, key=f"gh_demo_{secrets.token_urlsafe(24)}", say=_say))
+        say = _say_to_machines if options.json else _say
+        asyncio.run(serve(options, key=f"gh_demo_{secrets.token_urlsafe(24)}", say=say))
     except KeyboardInterrupt:
         return 0
     except (ValueError, OSError) as error:
-        sys.stderr.write(f"healthie_nb.demo: {error}\n")
-        return 2
+        sys.stderr.write(f"healthie-nb: {error}\n")
+        return 2 if isinstance(error, ValueError) else 1
     return 0
+
+
+def _say_to_machines(endpoint: Endpoint) -> None:
+    told = {"url": endpoint.url, "key": endpoint.key, "clients": endpoint.clients, "seed": endpoint.seed}
+    sys.stdout.write(json.dumps({**told, "as_of": str(endpoint.as_of)}) + "\n")
+    sys.stdout.flush()
 
 
 def _say(endpoint: Endpoint) -> None:
@@ -85,6 +94,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--no-introspection", action="store_true", help="refuse introspection, as Healthie's production does")
     add("--idle-minutes", type=float, default=0.0, metavar="N", help="end when unused so long (default 0: never)")
+    add("--json", action="store_true", help="print one JSON object, for machines")
     add("--announce", type=Path, default=None, help=argparse.SUPPRESS)
 
 
