@@ -1,5 +1,6 @@
 """Visits of any engine: a metric's big step in, a small polars frame out."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import narwhals as nw
@@ -39,6 +40,21 @@ def reduced(rows: nw.LazyFrame[Any]) -> pl.DataFrame:
     else:
         answer = _collected(rows)
     return answer.cast({pl.selectors.integer(): pl.Int64, pl.selectors.datetime(): pl.Datetime("us", "UTC")})
+
+
+def by_year(rows: nw.LazyFrame[Any]) -> list[nw.LazyFrame[Any]]:
+    """Rows in parts that no `starts_at` is in two of, for a big step that holds something for each of them.
+
+    On polars one part a year, for memory; other engines put on disk what does not fit, and get all in one.
+    """
+    if not isinstance(rows.to_native(), pl.LazyFrame):
+        return [rows]
+    at = nw.col("starts_at")
+    first, last = reduced(rows.select(first=at.min(), last=at.max())).row(0)
+    years = range(first.year, last.year + 1) if first else [1970]
+    return [
+        rows.filter(at >= datetime(year, 1, 1, tzinfo=UTC), at < datetime(year + 1, 1, 1, tzinfo=UTC)) for year in years
+    ]
 
 
 def _collected(rows: nw.LazyFrame[Any]) -> pl.DataFrame:

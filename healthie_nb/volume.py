@@ -10,7 +10,7 @@ import polars as pl
 from healthie_nb.attendance import LATE, MEASURES, Late, Measure, rates
 from healthie_nb.bookings import booked, booking_curve, rebooked
 from healthie_nb.called_off import cancellations, unmarked
-from healthie_nb.engines import reduced
+from healthie_nb.engines import by_year, reduced
 from healthie_nb.newcomers import EPOCH, Every, choice, day_number, is_over, occurred, offset
 from healthie_nb.patterns import funnel_plot, heat, lead
 from healthie_nb.reconciliation import reconcile
@@ -135,25 +135,34 @@ def beside(
 
 def tally(visits: Any, as_of: str | date, every: Every, columns: list[str], unit: Unit) -> pl.DataFrame:
     """Count per period and slice. The big step of `counts`."""
-    needs = ["appointment_id", "provider_id", "starts_at", "minutes", "healthie_status", every, *columns]
+    needs = ["appointment_id", "provider_id", "starts_at", "minutes", "healthie_status", "is_group", every, *columns]
     rows = between(begun(visits, as_of, *needs), None, as_of)
     # A session has one status, Healthie's own; its attendees have theirs.
     own = [{"status": "healthie_status"}.get(name, name) for name in columns]
     if unit == "client visits":
-        own, counted = columns, rows.group_by(every, *columns).agg(nw.len().alias("count"))
+        own, counted = columns, [rows.group_by(every, *columns).agg(nw.len().alias("count"))]
     elif unit == "appointments":
-        counted = rows.select("appointment_id", every, *own).unique().group_by(every, *own).agg(nw.len().alias("count"))
+        # Only a session has several rows: to tell all appointments apart would take memory for each.
+        is_group, session = nw.col("is_group"), ["appointment_id", every, *own]
+        each = [rows.filter(~is_group), rows.filter(is_group).select(*session).unique()]
+        counted = [one.group_by(every, *own).agg(nw.len().alias("count")) for one in each]
     else:
-        leader = nw.coalesce(nw.col("provider_id"), nw.col("appointment_id"))
-        slots = rows.with_columns(leader=leader).group_by("leader", "starts_at", every, *own)
-        longest = slots.agg(nw.col("minutes").max())
-        counted = longest.group_by(every, *own).agg(nw.col("minutes").sum().cast(nw.Int64).alias("count"))
-    made = reduced(counted).rename({every: "period"})
+        counted = [_minutes(part, every, own) for part in by_year(rows)]
+    tallies = pl.concat(reduced(one) for one in counted).rename({every: "period"})
+    made = tallies.group_by("period", *own).agg(pl.sum("count"))
     if own != columns:
         made = (
             made.with_columns(status=fixed_status("healthie_status")).group_by("period", *columns).agg(pl.sum("count"))
         )
     return made.with_columns(pl.col("count") / 60) if unit == "provider hours" else made
+
+
+def _minutes(rows: nw.LazyFrame[Any], every: Every, own: Sequence[str]) -> nw.LazyFrame[Any]:
+    """Minutes per period and slice, whoever starts at one time once."""
+    leader = nw.coalesce(nw.col("provider_id"), nw.col("appointment_id"))
+    slots = rows.with_columns(leader=leader).group_by("leader", "starts_at", every, *own)
+    longest = slots.agg(nw.col("minutes").max())
+    return longest.group_by(every, *own).agg(nw.col("minutes").sum().cast(nw.Int64).alias("count"))
 
 
 def _grid(tally: pl.DataFrame, columns: Sequence[str], calendar: pl.DataFrame) -> pl.DataFrame:
@@ -203,18 +212,24 @@ def panel(
         pl.col("period").dt.offset_by(step).dt.offset_by("-1d"), pl.lit(EPOCH + timedelta(days=day_number(as_of)))
     )
     calendar = periods(seen[every].min(), as_of, step).with_columns(until=until)  # type: ignore[arg-type]
-    # A period's last visit is in the panel of this period's end and of so many later ones.
+    # The last visit up to a period's end speaks for its client: until there is a later one, for so many periods.
+    following = pl.col(every).shift(-1).over("client_id", *columns, order_by=every)
+    seen = seen.with_columns(pl.col("client_id").cast(pl.Categorical).to_physical()).with_columns(following=following)
     reach = range(days // {"week": 7, "month": 28, "quarter": 90}[every] + 2)
-    shifted = [seen.with_columns(period=pl.col(every).dt.offset_by(step.replace("1", str(k)))) for k in reach]
     last = pl.col("last_day").cast(pl.Int32).cast(pl.Date)
     began = seen.select(pl.col("first_day").min().cast(pl.Int32).cast(pl.Date)).item()
-    clients = (
-        pl.concat(part.select("client_id", "period", "last_day", *columns) for part in shifted)
-        .join(calendar, on="period")
+    clients = pl.concat(
+        seen.lazy()
+        .with_columns(period=pl.col(every).dt.offset_by(step.replace("1", str(k))))
+        .filter((pl.col("following") > pl.col("period")).fill_null(value=True))
+        .join(calendar.lazy(), on="period")
         .filter((pl.col("until") - last).dt.total_days() < days)
         .group_by("period", *columns)
-        .agg(pl.col("client_id").n_unique().cast(pl.Int64).alias("clients"))
+        .agg(pl.len().cast(pl.Int64).alias("clients"))
+        .collect(engine="streaming")
+        for k in reach
     )
+    clients = clients.group_by("period", *columns).agg(pl.sum("clients"))
     return (
         calendar.join(clients, on="period", how="left" if not columns else "inner")
         .with_columns(
