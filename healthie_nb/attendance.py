@@ -11,7 +11,7 @@ import polars as pl
 from healthie_nb.engines import reduced
 from healthie_nb.newcomers import Every, clinical, day_number, is_over, offset
 from healthie_nb.slices import By, between, columns_of, number
-from healthie_nb.stats import FEW, clustered, wilson
+from healthie_nb.stats import FEW, from_moments, wilson
 from healthie_nb.visits import MetricError, require
 
 Measure = Literal["no-show", "lost"]
@@ -97,9 +97,12 @@ def sliced(
 ) -> pl.DataFrame:
     """Rates per value of columns, of which some are `made` on the way; else as `rates`."""
     per_client = _outcomes(visits, as_of, since, columns, made or {})
-    if "is_first" in columns:
-        per_client = _with_unknown(per_client, history_from, clients)
-    parts = [_measured(per_client, columns, *which) for which in product(measures, lates)]
+    if "is_first" in columns and history_from is not None:
+        known = _with_unknown(reduced(per_client), history_from, clients)
+        per_client = nw.from_native(known).lazy()
+    sums = reduced(_summed(per_client, columns, lates))
+    sums = sums if columns else sums.fill_null(0)  # SQL's sum of nothing
+    parts = [_measured(sums, columns, *which) for which in product(measures, lates)]
     order = pl.Enum(MEASURES), pl.Enum(LATE)
     named = pl.col("measure").cast(order[0]), pl.col("late").cast(order[1])
     return pl.concat(parts).sort(*columns, *named, nulls_last=True)
@@ -107,8 +110,8 @@ def sliced(
 
 def _outcomes(
     visits: Any, as_of: str | date, since: str | date | None, columns: list[str], made: Mapping[str, nw.Expr]
-) -> pl.DataFrame:
-    """Count outcomes per client and slice. The big step."""
+) -> nw.LazyFrame[Any]:
+    """Count outcomes per client and slice."""
     is_first = "is_first" in columns
     needs = [name for name in columns if name not in {"is_first", *made}]
     rows = clinical(visits, as_of, "late_by_notice", *needs)
@@ -130,20 +133,30 @@ def _outcomes(
     }
     kept = between(rows, since, as_of).with_columns(**made) if made else between(rows, since, as_of)
     extra = [nw.col("first_day").min()] if is_first else []
-    # In an order of its own, so that sums of fractions are the same on every engine.
-    return reduced(
-        kept.group_by("client_id", *columns).agg(
-            *(number(holds).alias(name) for name, holds in counted.items()), *extra
-        )
-    ).sort("client_id", *columns)
+    return kept.group_by("client_id", *columns).agg(
+        *(number(holds).alias(name) for name, holds in counted.items()), *extra
+    )
 
 
-def _with_unknown(
-    per_client: pl.DataFrame, history_from: str | date | None, clients: pl.DataFrame | None
-) -> pl.DataFrame:
+def _summed(per_client: nw.LazyFrame[Any], columns: list[str], lates: Sequence[str]) -> nw.LazyFrame[Any]:
+    """Add up over clients what rates and their cluster-robust intervals are made from. The big step, with `_outcomes`.
+
+    Of every way of telling late: clients, due, and of both measures the missed; squared and times each other.
+    """
+    no_show, sums = nw.col("no_show"), [number(nw.col("unmarked")).alias("unmarked")]
+    for late in lates:
+        lost = no_show + nw.col(f"late_{late}")
+        due = nw.col("kept") + lost
+        made = {"clients": due > 0, "due": due, "of_squared": due * due}
+        for measure, missed in (("no-show", no_show), ("lost", lost)):
+            made |= {f"missed {measure}": missed, f"hits_squared {measure}": missed * missed}
+            made |= {f"hits_of {measure}": missed * due}
+        sums += [number(column).alias(f"{name} {late}") for name, column in made.items()]
+    return per_client.group_by(columns).agg(*sums) if columns else per_client.select(*sums)
+
+
+def _with_unknown(per_client: pl.DataFrame, history_from: str | date, clients: pl.DataFrame | None) -> pl.DataFrame:
     """Tell no first visit of those who may have come before the history there is."""
-    if history_from is None:
-        return per_client
     if clients is None:
         raise MetricError(
             "history_from tells old clients from new by their sign-up: pass clients=practice.load('clients')."
@@ -157,32 +170,22 @@ def _with_unknown(
     return judged.group_by(slices, maintain_order=True).agg(pl.col(_COUNTED).sum())
 
 
-def _measured(per_client: pl.DataFrame, columns: list[str], measure: str, late: str) -> pl.DataFrame:
+def _measured(sums: pl.DataFrame, columns: list[str], measure: str, late: str) -> pl.DataFrame:
     """Rates of one measure under one way of telling late."""
-    lates, no_show, unmarked = pl.col(f"late_{late}"), pl.col("no_show"), pl.col("unmarked")
-    missed = no_show if measure == "no-show" else no_show + lates
-    counts = per_client.select("client_id", *columns, "unmarked", missed=missed, due=pl.col("kept") + no_show + lates)
-    every_one = counts.group_by(columns).agg(unmarked.sum()) if columns else counts.select(unmarked.sum())
-    robust = clustered(counts.filter(pl.col("due") > 0), by=columns, hits="missed", of="due").drop("se")
-    robust = robust.rename({"low": "robust_low", "high": "robust_high"})
+    names = {name: f"{name} {late}" for name in ("clients", "due", "of_squared")}
+    names |= {name: f"{name} {measure} {late}" for name in ("missed", "hits_squared", "hits_of")}
+    own = sums.select(*columns, "unmarked", **{name: pl.col(theirs) for name, theirs in names.items()})
+    robust = from_moments(own, hits="missed", of="due").rename({"low": "robust_low", "high": "robust_high"})
     low, high = wilson("missed", "due")
-    joined = (
-        every_one.join(robust, on=columns, how="left", nulls_equal=True)
-        if columns
-        else pl.concat([robust, every_one], how="horizontal")
-    )
+    unmarked = pl.col("unmarked")
     of = pl.col("due") + unmarked
-    return (
-        joined.with_columns(pl.col("clients", "due", "missed").fill_null(0))
-        .with_columns(low=low, high=high)
-        .select(
-            *columns,
-            pl.lit(measure).alias("measure"),
-            pl.lit(late).alias("late"),
-            *("clients", "due", "missed", "rate", "low", "high", "robust_low", "robust_high", "design_effect"),
-            "unmarked",
-            if_kept=pl.when(of > 0).then(pl.col("missed") / of),
-            if_missed=pl.when(of > 0).then((pl.col("missed") + unmarked) / of),
-            few=pl.col("due") < FEW,
-        )
+    return robust.with_columns(low=low, high=high).select(
+        *columns,
+        pl.lit(measure).alias("measure"),
+        pl.lit(late).alias("late"),
+        *("clients", "due", "missed", "rate", "low", "high", "robust_low", "robust_high", "design_effect"),
+        "unmarked",
+        if_kept=pl.when(of > 0).then(pl.col("missed") / of),
+        if_missed=pl.when(of > 0).then((pl.col("missed") + unmarked) / of),
+        few=pl.col("due") < FEW,
     )

@@ -9,7 +9,7 @@ import polars as pl
 
 from healthie_nb.engines import reduced
 from healthie_nb.newcomers import CALLED_OFF, EPOCH, Every, clinical, day_number, is_over, offset
-from healthie_nb.slices import By, columns_of, number
+from healthie_nb.slices import By, columns_of
 from healthie_nb.stats import FEW, clustered, wilson
 from healthie_nb.visits import MetricError
 
@@ -102,48 +102,60 @@ def booking_curve(
         raise MetricError(f"weeks is {weeks} and earlier is {earlier}: give how many, at least 1 each.")
     columns, until = columns_of(by, SLICES), day_number(as_of)
     rows = clinical(visits, as_of, "booked_at", "status_changed_at", *columns)
-    cells = [(ahead, back) for ahead in range(1, weeks + 1) for back in range(earlier + 1)]
     near = rows.filter(nw.col("day") > until - WEEK * earlier, nw.col("day") <= until + WEEK * weeks)
-    sums = []
-    for ahead, back in cells:
-        seen_on = until - WEEK * back
-        is_in = (nw.col("day") > seen_on + WEEK * (ahead - 1)) & (nw.col("day") <= seen_on + WEEK * ahead)
-        sums += [
-            number(is_in & _stands(seen_on)).alias(f"booked {ahead} {back}"),
-            number(is_in & ~nw.col("status").is_in(CALLED_OFF)).alias(f"final {ahead} {back}"),
-        ]
+    kinds = _stood(near, columns, until, earlier)
     first = reduced(rows.select(first=nw.col("day").min())).item()
-    wide = reduced(near.group_by(columns).agg(*sums) if columns else near.select(*sums)).fill_null(0)
-    start = pl.lit(EPOCH) + pl.duration(days=pl.col("seen_on") + WEEK * (pl.col("ahead") - 1) + 1)
-    is_over_now = pl.col("seen_on") + WEEK * pl.col("ahead") <= until
+    cells = pl.DataFrame({"ahead": range(1, weeks + 1)}).join(pl.DataFrame({"back": range(earlier + 1)}), how="cross")
+    slices = kinds.select(columns).unique() if columns else pl.DataFrame({"one": [0]})
+    ahead, seen_on = pl.col("ahead"), until - WEEK * pl.col("back")
+    began = seen_on + WEEK * (ahead - 1) + 1
+    is_on = (pl.col("back") < pl.col("made")) & (~pl.col("is_off") | (pl.col("back") >= pl.col("gone")))
+    stood = (
+        cells.with_columns(week=ahead - 1 - pl.col("back"))
+        .join(kinds, on="week")
+        .group_by(*columns, "ahead", "back")
+        .agg(
+            booked=pl.col("visits").filter(is_on).sum(),
+            final=pl.col("visits").filter(~pl.col("is_off")).sum(),
+        )
+    )
     return (
-        pl.concat(
-            wide.select(
-                *columns,
-                pl.lit(ahead, pl.Int64).alias("ahead"),
-                pl.lit(back, pl.Int64).alias("back"),
-                pl.lit(until - WEEK * back, pl.Int64).alias("seen_on"),
-                booked=f"booked {ahead} {back}",
-                final=f"final {ahead} {back}",
-            )
-            for ahead, back in cells
-        )
+        slices.join(cells.filter((pl.col("back") == 0) | (began >= pl.lit(first))), how="cross")
+        .join(stood, on=[*columns, "ahead", "back"], how="left", nulls_equal=True)
+        .with_columns(pl.col("booked", "final").fill_null(0))
         .with_columns(
-            week_from=start, week_to=start + pl.duration(days=WEEK - 1), final=pl.when(is_over_now).then("final")
+            seen_on=pl.lit(EPOCH) + pl.duration(days=seen_on),
+            week_from=pl.lit(EPOCH) + pl.duration(days=began),
+            week_to=pl.lit(EPOCH) + pl.duration(days=began + WEEK - 1),
+            final=pl.when(began + WEEK - 1 <= until).then("final"),
         )
-        .filter((pl.col("back") == 0) | (pl.col("week_from").to_physical() >= pl.lit(first)))
-        .with_columns(seen_on=pl.lit(EPOCH) + pl.duration(days="seen_on"))
         .select(*columns, "ahead", "back", "seen_on", "week_from", "week_to", "booked", "final")
         .sort(*columns, "ahead", "back", nulls_last=True)
     )
 
 
-def _stands(day: int) -> nw.Expr:
-    """Whether a visit was on the books at the end of a day; one without a time of booking always was."""
-    night = nw.lit(datetime.combine(EPOCH + timedelta(days=day + 1), time(), UTC))
-    is_made = nw.col("booked_at").is_null() | (nw.col("booked_at") < night)
-    # Called off at a time not known: null, which counts as if it never stood.
-    return is_made & (~nw.col("status").is_in(CALLED_OFF) | (nw.col("status_changed_at") >= night))
+def _stood(near: nw.LazyFrame[Any], columns: list[str], until: int, earlier: int) -> pl.DataFrame:
+    """Count visits by week, and by when they were on the books. The big step of `booking_curve`.
+
+    Columns: the slices; week, whole weeks after the first coming one; is_off, it was called off; made, at how many of
+    the evenings now, one, two, ... weeks back it had been booked, which are the first so many; gone, from which of them
+    back it was not yet called off, so that all where it is not known are before it; visits.
+    """
+    nights = [
+        nw.lit(datetime.combine(EPOCH + timedelta(days=until - WEEK * back + 1), time(), UTC))
+        for back in range(earlier + 1)
+    ]
+    made, off_before = nw.lit(0), nw.lit(0)
+    for night in nights:
+        is_made = nw.col("booked_at").is_null() | (nw.col("booked_at") < night)
+        made = made + nw.when(is_made).then(nw.lit(1)).otherwise(nw.lit(0))
+        # Called off at a time not known: as if it never stood.
+        stands = nw.col("status_changed_at") >= night
+        off_before = off_before + nw.when(stands).then(nw.lit(0)).otherwise(nw.lit(1))
+    week = (nw.col("day") - until + WEEK * earlier - 1) // WEEK - earlier
+    kinds = near.with_columns(week=week, is_off=nw.col("status").is_in(CALLED_OFF), made=made, gone=off_before)
+    keys = [*columns, "week", "is_off", "made", "gone"]
+    return reduced(kinds.group_by(keys).agg(nw.len().alias("visits")))
 
 
 def rebooked(

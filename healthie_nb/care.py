@@ -1,6 +1,6 @@
 """Where clients are in their care: who is in, who left, who to call."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import date
 from typing import Any, Final
 
@@ -90,7 +90,12 @@ def standings(
     until = day_number(as_of)
     return (
         clients.filter((_day("created_at") <= until) | pl.col("created_at").is_null())
-        .join(_last_visits(visits, as_of), left_on="id", right_on="client_id", how="left")
+        .join(
+            _last_visits(visits, as_of, ["appointment_type_id"] if closing_type_ids else []),
+            left_on="id",
+            right_on="client_id",
+            how="left",
+        )
         .join(bookings(visits, as_of), left_on="id", right_on="client_id", how="left")
         .with_columns(_standing(until, gap_days, closing_type_ids, completed_group_ids))
     )
@@ -110,14 +115,16 @@ def _day(instant: str) -> pl.Expr:
     return pl.col(instant).dt.date().to_physical().cast(pl.Int64)
 
 
-def _last_visits(visits: Any, as_of: str | date) -> pl.DataFrame:
-    """One row per client seen: the last day, and the type and provider of the last visit."""
-    rows = occurred(visits, as_of, "appointment_type_id", "provider_id")
-    rows = rows.with_columns(is_last=is_end(["client_id"], last=True))
-    last = [
-        nw.when(nw.col("is_last")).then(nw.col(name)).max().alias(name)
-        for name in ("appointment_type_id", "provider_id")
-    ]
+def _last_visits(visits: Any, as_of: str | date, columns: Sequence[str]) -> pl.DataFrame:
+    """One row per client seen: the last day, and columns of the last visit."""
+    rows = occurred(visits, as_of, *columns)
+    if columns:
+        # Only visits that begin last are put in order: sorting all of them takes longer than the rest.
+        rows = rows.with_columns(last_at=nw.col("starts_at").max().over("client_id"))
+        rows = rows.filter(nw.col("starts_at") == nw.col("last_at")).with_columns(
+            is_last=is_end(["client_id"], last=True)
+        )
+    last = [nw.when(nw.col("is_last")).then(nw.col(name)).max().alias(name) for name in columns]
     return reduced(rows.group_by("client_id").agg(nw.col("day").max().alias("last_day"), *last))
 
 
@@ -129,7 +136,9 @@ def _standing(until: int, gap_days: int, closing: Collection[str], completed: Co
     is_archived = ((archived_day <= until) & (archived_day <= lapses_on.fill_null(until))).fill_null(value=False)
     reasons = {
         "programme": pl.col("group_id").is_in(list(completed)),
-        "closing visit": pl.col("appointment_type_id").is_in(list(closing)) & ~is_booked,
+        "closing visit": pl.col("appointment_type_id").is_in(list(closing)) & ~is_booked
+        if closing
+        else pl.lit(value=False),
         "archived": is_archived & ~is_booked,
         "booked": is_booked,
         "seen lately": lapses_on >= until,
@@ -184,7 +193,7 @@ def worklist(
         raise MetricError(f"link is {link!r}: write {{client_id}} where the client's id goes.")
     until, next_day = day_number(as_of), pl.col("next_day").cast(pl.Int32).cast(pl.Date)
     return (
-        _last_visits(visits, as_of)
+        _last_visits(visits, as_of, ["provider_id"])
         .join(_cadences(visits, as_of), on="client_id", how="left")
         .join(bookings(visits, as_of), on="client_id", how="left")
         .with_columns(

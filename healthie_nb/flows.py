@@ -9,7 +9,7 @@ import polars as pl
 from healthie_nb.engines import reduced
 from healthie_nb.newcomers import EPOCH, Every, clinical, day_number, is_over, known, occurred, offset
 from healthie_nb.stats import FEW, wilson
-from healthie_nb.survival import histories
+from healthie_nb.survival import seconds
 from healthie_nb.visits import require
 
 STEPS: Final = ("signed up", "booked", "first visit", "second visit")
@@ -68,7 +68,7 @@ def funnel(
     reached = (
         people.filter(pl.col("signed_up") <= last)
         .join(_first_bookings(visits, as_of), on="client_id", how="left")
-        .join(histories(visits, as_of, gap_days=0), on="client_id", how="left")
+        .join(seconds(visits, as_of), on="client_id", how="left")
         .pipe(_steps, first_days, second_days)
     )
     return _step_rates(reached).with_columns(too_recent=pl.lit((people["signed_up"] > last).sum(), pl.Int64))
@@ -191,8 +191,7 @@ def kinds(
     )
     firsts = seen.group_by("client_id").agg(pl.col("first_day").min())
     complete = known(firsts, clients, history_from).select("client_id", is_known=True)
-    is_same = pl.col("client_id") == pl.col("client_id").shift(1)
-    earlier = pl.when(is_same).then(pl.col(every).shift(1))  # in the order of client and period
+    earlier = pl.col(every).shift(1).over("client_id", order_by=every)
     kind = (
         pl.when(pl.col("is_known").is_null())
         .then(pl.lit("unknown"))
@@ -202,6 +201,4 @@ def kinds(
         .then(pl.lit("kept"))
         .otherwise(pl.lit("returned"))
     )
-    return (
-        seen.join(complete, on="client_id", how="left").sort("client_id", every).select("client_id", every, kind=kind)
-    )
+    return seen.join(complete, on="client_id", how="left").select("client_id", every, kind=kind)

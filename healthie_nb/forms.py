@@ -46,7 +46,8 @@ def requests(form_requests: pl.DataFrame, clients: pl.DataFrame) -> pl.DataFrame
 
     Now is when they were loaded: Healthie overwrites when a form was asked for, so there is no rate per month, and what
     was asked yesterday has not had the time of what was asked last year. The linked form tells what is completed, not
-    Healthie's word. Requests not completed of archived clients are withdrawn: nobody waits for them.
+    Healthie's word. Requests not completed of clients who are archived, or not on the list, are withdrawn: nobody waits
+    for them.
 
     Rows
     ----
@@ -214,7 +215,7 @@ def _standing(form_requests: pl.DataFrame, clients: pl.DataFrame) -> pl.DataFram
     state = (
         pl.when(pl.col("filled_form_is_finished"))
         .then(pl.lit("completed"))
-        .when(~pl.col("client_id").is_in(active.implode()))
+        .when(pl.col("client_id").is_in(active.implode()).fill_null(value=False).not_())
         .then(pl.lit("withdrawn"))
         .when(pl.col("filled_form_id").is_not_null())
         .then(pl.lit("started"))

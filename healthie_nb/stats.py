@@ -66,16 +66,33 @@ def clustered(per_client: pl.DataFrame, *, by: Sequence[str], hits: str, of: str
     >>> clustered(visits, by=[], hits="missed", of="due").select("design_effect", pl.col("low").round(3)).row(0)
     (6.0, 0.045)
     """
-    k, n, m = pl.col(hits), pl.col(of), pl.len()
-    share = pl.when(n.sum() > 0).then(k.sum() / n.sum())
-    spread = (k - share * n).pow(2).sum() / n.sum().pow(2) * pl.when(m > 1).then(m / (m - 1))
-    plain = share * (1 - share) / n.sum()
+    k, n = pl.col(hits), pl.col(of)
+    sums = [pl.len().cast(pl.Int64).alias("clients"), k.sum().cast(pl.Int64), n.sum().cast(pl.Int64)]
+    squares = {"hits_squared": k * k, "hits_of": k * n, "of_squared": n * n}
+    sums += [made.sum().cast(pl.Int64).alias(name) for name, made in squares.items()]
+    rates = per_client.group_by(by).agg(sums) if by else per_client.select(sums)
+    rated = from_moments(rates, hits=hits, of=of)
+    return rated.sort(by) if by else rated
+
+
+def from_moments(sums: pl.DataFrame, *, hits: str, of: str) -> pl.DataFrame:
+    """Rows of `clustered` from sums over clients: clients, hits, of, hits_squared, hits_of, of_squared, all Int64.
+
+    They are whole numbers, so that every engine gives the same and no order matters.
+    """
+    k, n, m = (pl.when(pl.col(of) > 0).then(pl.col(name)).cast(pl.Int128) for name in (hits, of, "clients"))
+    squares = pl.col("hits_squared") * n * n - 2 * k * n * pl.col("hits_of") + k * k * pl.col("of_squared")
+    total = n.cast(pl.Float64)
+    spread = squares.cast(pl.Float64) / total.pow(4) * pl.when(m > 1).then(m / (m - 1))
+    share = k.cast(pl.Float64) / total
+    plain = share * (1 - share) / total
     effect = pl.when(plain > 0).then(pl.max_horizontal(spread / plain, 1.0)).when(share.is_not_null()).then(1.0)
-    columns = [m.cast(pl.Int64).alias("clients"), k.sum().cast(pl.Int64), n.sum().cast(pl.Int64)]
-    made = [share.alias("rate"), spread.sqrt().alias("se"), effect.alias("design_effect")]
-    rates = per_client.group_by(by).agg(*columns, *made) if by else per_client.select(*columns, *made)
     low, high = wilson(pl.col(hits) / pl.col("design_effect"), pl.col(of) / pl.col("design_effect"))
-    return rates.with_columns(low=low, high=high).sort(by) if by else rates.with_columns(low=low, high=high)
+    return (
+        sums.with_columns(rate=share, se=spread.sqrt(), design_effect=effect)
+        .with_columns(low=low, high=high)
+        .drop("hits_squared", "hits_of", "of_squared")
+    )
 
 
 def kaplan_meier(spells: pl.DataFrame) -> pl.DataFrame:

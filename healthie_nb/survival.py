@@ -118,10 +118,12 @@ def spells(
     """
     choice(event, get_args(Event), name="event")
     until, columns = day_number(as_of), split_columns(split)
-    seen = histories(visits, as_of, gap_days, columns).join(bookings(visits, as_of), on="client_id", how="left")
-    is_gone = (until - pl.col("last_day") > gap_days) & pl.col("next_day").is_null()
-    lapse = pl.coalesce("lapse_day", pl.when(is_gone).then(pl.col("last_day") + gap_days))
-    end = lapse if event == "lapse" else pl.col("second_day")
+    if event == "second visit":
+        seen, end = seconds(visits, as_of, columns), pl.col("second_day")
+    else:
+        seen = lapses(visits, as_of, gap_days, columns).join(bookings(visits, as_of), on="client_id", how="left")
+        is_gone = (until - pl.col("last_day") > gap_days) & pl.col("next_day").is_null()
+        end = pl.coalesce("lapse_day", pl.when(is_gone).then(pl.col("last_day") + gap_days))
     return (
         seen.pipe(known, clients, history_from)
         .pipe(with_source, clients, split)
@@ -130,24 +132,31 @@ def spells(
     )
 
 
-def histories(visits: Any, as_of: str | date, gap_days: int, columns: Collection[str] = ()) -> pl.DataFrame:
-    """One row per client: first, second and last day seen, and the day of the first gap's end. The big step."""
+def seconds(visits: Any, as_of: str | date, columns: Collection[str] = ()) -> pl.DataFrame:
+    """One row per client: first and second day seen, and the columns of the first visit. The big step."""
+    extra = [name for name in columns if name != "source_name"]
+    rows = occurred(visits, as_of, *extra).with_columns(first_day=nw.col("day").min().over("client_id"))
+    second = nw.when(nw.col("day") > nw.col("first_day")).then(nw.col("day"))
+    return _per_client(
+        rows.with_columns(second_day=second), extra, nw.col("first_day").min(), nw.col("second_day").min()
+    )
+
+
+def lapses(visits: Any, as_of: str | date, gap_days: int, columns: Collection[str] = ()) -> pl.DataFrame:
+    """One row per client: first and last day seen, the day of the first gap's end, and the columns of the first visit.
+
+    The big step.
+    """
     extra = [name for name in columns if name != "source_name"]
     day, before = nw.col("day"), nw.col("before")
-    rows = occurred(visits, as_of, *extra).with_columns(
-        before=day.shift(1).over("client_id", order_by=["day", "appointment_id"])
-    )
+    rows = occurred(visits, as_of, *extra).with_columns(before=day.shift(1).over("client_id", order_by="day"))
+    rows = rows.with_columns(lapse_day=nw.when(day - before > gap_days).then(before + gap_days))
+    ends = [day.min().alias("first_day"), day.max().alias("last_day"), nw.col("lapse_day").min()]
+    return _per_client(rows, extra, *ends)
+
+
+def _per_client(rows: nw.LazyFrame[Any], extra: Collection[str], *made: nw.Expr) -> pl.DataFrame:
+    """Reduce visits to clients, with columns of the first visit."""
     rows = rows.with_columns(is_first=is_end(["client_id"])) if extra else rows
-    gaps = rows.with_columns(
-        second_day=nw.when(day > before).then(day),
-        lapse_day=nw.when(day - before > gap_days).then(before + gap_days),
-    )
-    return reduced(
-        gaps.group_by("client_id").agg(
-            day.min().alias("first_day"),
-            day.max().alias("last_day"),
-            nw.col("second_day").min(),
-            nw.col("lapse_day").min(),
-            *(nw.when(nw.col("is_first")).then(nw.col(name)).max().alias(name) for name in extra),
-        )
-    )
+    firsts = [nw.when(nw.col("is_first")).then(nw.col(name)).max().alias(name) for name in extra]
+    return reduced(rows.group_by("client_id").agg(*made, *firsts))

@@ -207,6 +207,47 @@ BEGUN = {"filled_form_id": "9", "filled_form_is_finished": False}
 DONE = {"filled_form_id": "9", "filled_form_is_finished": True}
 
 
+asking = st.fixed_dictionaries(
+    {
+        "form_id": st.sampled_from(["f", "g", None]),
+        "client_id": st.sampled_from(["a", "b", "gone", "nobody", None]),
+        "sender_id": st.sampled_from(["p", None]),
+        "date_to_show": st.one_of(st.none(), st.builds(lambda days: START + timedelta(days=days), st.integers(-40, 5))),
+        "filled_form_id": st.sampled_from([None, "9"]),
+        "filled_form_is_finished": st.sampled_from([None, True, False]),
+    }
+)
+
+
+@on_worlds
+@given(st.lists(asking, max_size=25))
+def test_requests_and_overdue(oracle: Oracle, given_rows: list[dict[str, Any]]) -> None:
+    made = [row | {"id": str(i)} for i, row in enumerate(given_rows)]
+    whole = pl.concat([asked({}).clear(), pl.DataFrame(made, schema=asked({}).schema)])
+    oracle.table("visits", example({}))
+    oracle.table("filled", pl.DataFrame(schema=FILLED))
+    oracle.table("form_roles", FORM_ROLES)
+    oracle.table("asked", whole)
+    oracle.table("people", CLIENTS)
+    standing = """
+    , standing as (select *, case when filled_form_is_finished then 'completed'
+          when client_id is null or client_id not in (select id from people where is_active) then 'withdrawn'
+          when filled_form_id is not null then 'started' else 'open' end state from asked)"""
+    columns = ("form_id", "sender_id", "requests", "open", "started", "completed", "withdrawn", "waiting_or_done")
+    assert forms.requests(whole, CLIENTS).select(columns).rows() == oracle.rows(f"""{standing}
+    select form_id, sender_id, count(*), count(*) filter (state = 'open'), count(*) filter (state = 'started'),
+      count(*) filter (state = 'completed'), count(*) filter (state = 'withdrawn'),
+      count(*) filter (state <> 'withdrawn')
+    from standing group by form_id, sender_id order by form_id nulls last, sender_id nulls last""")
+    listed = forms.overdue(whole, CLIENTS, as_of="2024-03-10", key=KEY)
+    assert listed.select("client_id", "provider_id", "forms", "started", "oldest").rows() == oracle.rows(f"""{standing}
+    select client_id, any_value(provider_id), count(*), count(*) filter (state = 'started'),
+      min(cast(date_to_show as date)) oldest
+    from standing join people on people.id = client_id
+    where state in ('open', 'started') and date '2024-03-10' - cast(date_to_show as date) > 14
+    group by client_id order by oldest, client_id""")
+
+
 def test_requests_of_archived_clients_are_withdrawn_not_missed() -> None:
     table = forms.requests(asked({}, BEGUN, DONE, {"client_id": "gone"}, {"client_id": "gone"} | DONE), CLIENTS)
     row = table.row(0, named=True)

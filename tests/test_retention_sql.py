@@ -193,14 +193,25 @@ def test_cohorts_by_provider_of_the_first_visit(oracle: Oracle, given_rows: list
         oracle,
         lambda rows: retention.cohorts(rows, as_of=AS_OF, every="week", split="provider", brackets=[(1, 30), (20, 60)]),
     )
-    theirs = oracle.rows(f"""
-    , cells as (select * from firsts, (values (1, 1, 30), (2, 20, 60)) t(k, a, b))
-    select cast(date_trunc('week', first) as date) cohort, provider, k, count(*),
-           count(*) filter (first + b <= date '{AS_OF}'),
+    tallied = f"""
+    , cells as (select * from firsts, (values (1, 1, 30), (2, 20, 60)) t(k, a, b)),
+    tallied as (select cast(date_trunc('week', first) as date) cohort, provider, k, count(*) clients,
+           count(*) filter (first + b <= date '{AS_OF}') eligible,
            count(*) filter (first + b <= date '{AS_OF}' and exists
-             (from o where o.client_id = cells.client_id and o.date between first + a and first + b))
-    from cells group by all order by cohort, provider nulls last, k""")
+             (from o where o.client_id = cells.client_id and o.date between first + a and first + b)) returned
+    from cells group by all)"""
+    theirs = oracle.rows(f"{tallied} from tallied order by cohort, provider nulls last, k")
     assert ours.select("cohort", "provider_id", "period", "clients", "eligible", "returned").rows() == theirs
+    is_closed = f"eligible = clients and cohort + 7 <= date '{AS_OF}' + 1"
+    means = retention.means(ours).select("provider_id", "period", "cohorts", "eligible", "returned", "simple")
+    assert means.with_columns(pl.col("simple").round(9)).rows() == oracle.rows(f"""{tallied}
+    select provider, k, count(*), sum(eligible)::bigint, sum(returned)::bigint, round(avg(returned / eligible), 9)
+    from tallied where {is_closed} group by provider, k order by provider nulls last, k""")
+    beside = retention.chance_limits(ours.filter(period=1)).select("provider_id", "rate", "overall")
+    assert beside.with_columns(pl.col("rate", "overall").round(9)).rows() == oracle.rows(f"""{tallied}
+    select provider, round(sum(returned) / sum(eligible), 9), round(sum(sum(returned)) over () /
+      sum(sum(eligible)) over (), 9)
+    from tallied where k = 1 and {is_closed} group by provider order by provider nulls last""")
 
 
 @on_worlds
