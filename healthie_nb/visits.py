@@ -106,9 +106,9 @@ def visits(
     >>> rows.select("client_id", "status", "date", "hour").row(0)
     ('7', 'occurred', datetime.date(2026, 3, 8), 3)
     """
+    parts, reasons = _parts(appointments.lazy(), attendance, appointment_types, test_clients)
     rows = (
-        _parts(appointments.lazy(), attendance, appointment_types, test_clients)
-        .filter(pl.col("unplaced").is_null())
+        parts.filter(~pl.any_horizontal(reasons.values()))
         .with_columns(
             healthie_status=pl.col("status"),
             status=_status(),
@@ -155,8 +155,9 @@ def unplaced(
     >>> unplaced(blocked).rows()
     [('no date', 2)]
     """
+    parts, reasons = _parts(appointments.lazy(), attendance, appointment_types, test_clients)
     return (
-        _parts(appointments.lazy(), attendance, appointment_types, test_clients)
+        parts.with_columns(unplaced=pl.coalesce(pl.when(why).then(pl.lit(reason)) for reason, why in reasons.items()))
         .filter(pl.col("unplaced").is_not_null())
         .group_by(reason="unplaced")
         .agg(rows=pl.len().cast(pl.Int64))
@@ -214,8 +215,8 @@ def _parts(
     attendance: pl.DataFrame | None,
     appointment_types: pl.DataFrame | None,
     test_clients: pl.DataFrame | None,
-) -> pl.LazyFrame:
-    """Every client's part, with `unplaced` saying why a row is none."""
+) -> tuple[pl.LazyFrame, dict[str, pl.Expr]]:
+    """Every client's part, and why a row is none: the first that holds."""
     require(appointments, APPOINTMENTS, query="appointments")
     tests = pl.DataFrame(schema={"client_id": pl.String}) if test_clients is None else test_clients
     require(tests, ["client_id"], query="test_clients")
@@ -225,7 +226,7 @@ def _parts(
         "no client": pl.col("client_id").is_null(),
         "test client": pl.col("client_id").is_in(tests["client_id"].implode()),
     }
-    return (
+    parts = (
         appointments.select(APPOINTMENTS.names())
         .join(_attendees(attendance).lazy(), on="id", how="left")
         .with_columns(
@@ -233,8 +234,8 @@ def _parts(
             is_group=pl.col("attendee_id").is_not_null()
             | pl.col("appointment_type_id").is_in(_group_types(appointment_types).implode()).fill_null(value=False),
         )
-        .with_columns(unplaced=pl.coalesce(pl.when(why).then(pl.lit(reason)) for reason, why in reasons.items()))
     )
+    return parts, {reason: why.fill_null(value=False) for reason, why in reasons.items()}
 
 
 def _group_types(appointment_types: pl.DataFrame | None) -> pl.Series:
@@ -262,10 +263,14 @@ def _attendees(attendance: pl.DataFrame | None) -> pl.DataFrame:
 
 def fixed_status(healthie_status: str) -> pl.Expr:
     """Healthie's word for how an appointment ended, in ours; "other" where we know none."""
-    word = pl.col(healthie_status).fill_null("").str.to_lowercase().str.replace_all("[^a-z]", "")
-    # A mapping needs the whole column in memory; this streams.
-    known = (pl.when(word == theirs).then(pl.lit(ours)) for theirs, ours in STATUSES.items())
-    return pl.coalesce(*known, pl.lit("other"))
+    # By batch, so that it streams; each word is read once, for there are few.
+    return pl.col(healthie_status).map_batches(_fixed, return_dtype=pl.String(), is_elementwise=True)
+
+
+def _fixed(said: pl.Series) -> pl.Series:
+    words = said.unique()
+    plain = words.fill_null("").str.to_lowercase().str.replace_all("[^a-z]", "")
+    return said.replace_strict(words, plain.replace_strict(STATUSES, default="other"), return_dtype=pl.String)
 
 
 def _status() -> pl.Expr:
