@@ -1,8 +1,8 @@
 """How fast the metrics are beside the same ones written by hand: `python benchmarks/metrics.py`.
 
-It makes a practice in memory (`clinic.py`), asks every metric of it, and the same in polars (`in_polars.py`) and in
-DuckDB's SQL (`in_sql.py`), checks that all give the same rows, and puts the table into
-`benchmarks/README.md`. They take turns; medians of `--runs`. `--on` runs the library's side on another engine.
+It makes a practice in memory (`clinic.py`), asks every metric of it, and the same in polars (`in_polars.py`), in
+DuckDB's SQL (`in_sql.py`), and some in pandas (`in_pandas.py`), checks that all give the same rows, and puts the table
+into `benchmarks/README.md`. They take turns; medians of `--runs`. `--on` runs the library's side on another engine.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import clinic
+import in_pandas
 import in_polars
 import in_sql
 import polars as pl
@@ -37,7 +38,7 @@ BEGIN, END = "<!-- metrics: begin -->", "<!-- metrics: end -->"
 README = Path(__file__).parent / "README.md"
 KEY = b"kept with the store, never shown"
 ENGINES = ("polars", "duckdb")
-PEERS = ("polars", "duckdb")
+PEERS = ("polars", "duckdb", "pandas")
 
 OURS: Final[dict[str, Callable[[Given], pl.DataFrame]]] = {
     "visits": lambda g: visits(g.appointments, zone=ZONE, attendance=g.attendance, roles=g.roles),
@@ -83,7 +84,15 @@ def ways(given: Given, on: Given, peers: list[str]) -> dict[str, Callable[[str],
     if "duckdb" in peers:
         connection = in_sql.tables(given)
         found["duckdb"] = lambda metric: in_sql.answer(connection, metric)
+    if "pandas" in peers:
+        frames = in_pandas.tables(given)
+        found["pandas"] = lambda metric: in_pandas.METRICS[metric](frames)
     return found
+
+
+def has(metric: str, way: str) -> bool:
+    """Whether somebody wrote this metric that way."""
+    return (way != "duckdb" or metric not in NO_SQL) and (way != "pandas" or metric in in_pandas.METRICS)
 
 
 @contextlib.contextmanager
@@ -125,7 +134,7 @@ def _plain(rows: pl.DataFrame) -> pl.DataFrame:
 
 def measured(metric: str, asked: dict[str, Callable[[str], pl.DataFrame]], runs: int) -> dict[str, float]:
     """Seconds of each way, medians; the first round is for checking that they agree."""
-    chosen = {name: way for name, way in asked.items() if metric not in NO_SQL or name != "duckdb"}
+    chosen = {name: way for name, way in asked.items() if has(metric, name)}
     ours = chosen["ours"](metric)
     for name in list(chosen)[1:]:
         try:
@@ -144,7 +153,7 @@ def measured(metric: str, asked: dict[str, Callable[[str], pl.DataFrame]], runs:
 
 def table(results: dict[str, dict[str, float]], peers: list[str]) -> str:
     """Return the results as Markdown: seconds of ours, then of each peer and how many times ours they are."""
-    named = {"polars": "polars by hand", "duckdb": "DuckDB"}
+    named = {"polars": "polars by hand", "duckdb": "DuckDB", "pandas": "pandas"}
     heads = ["metric", "ours, ms", *(f"{named[peer]}, ms | times ours" for peer in peers)]
     lines = [f"| {' | '.join(heads)} |", "|---" + "|---:" * (1 + 2 * len(peers)) + "|"]
     for metric, took in results.items():
@@ -159,7 +168,7 @@ def machine() -> str:
     """Say what this was measured on."""
     processors = Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").exists() else ""
     names = [line.partition(":")[2].strip() for line in processors.splitlines() if line.startswith("model name")]
-    packages = ", ".join(f"{name} {version(name)}" for name in ("polars", "narwhals", "duckdb"))
+    packages = ", ".join(f"{name} {version(name)}" for name in ("polars", "narwhals", "duckdb", "pandas"))
     return (
         f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores, load average at the start "
         f"{os.getloadavg()[0]:.1f}. {platform.system()}, CPython {platform.python_version()}, {packages}."

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Any, Final
+from typing import Any
 
 import narwhals as nw
 import polars as pl
@@ -25,6 +25,7 @@ from healthie_nb.newcomers import (
     split_columns,
     with_source,
 )
+from healthie_nb.readings import definitions
 from healthie_nb.returns import Cell, Counted, Measure, cells_of, passed, returns
 from healthie_nb.stats import FEW, against_chance, wilson
 from healthie_nb.survival import spells, survival
@@ -46,10 +47,6 @@ __all__ = [
     "survival",
     "worklist",
 ]
-
-_OURS: Final = Cell(1, "days 31-90", 31, 90)
-_SECOND: Final = Cell(2, "days 1-90", 1, 90)
-CELLS: Final = (_OURS, _SECOND)  # what `definitions` asks of each newcomer
 
 
 def cohorts(
@@ -259,91 +256,6 @@ def population(
     unseen = clients.join(seen, left_on="id", right_on="client_id", how="anti")
     counts = {"new": new.height, "unknown": seen.height - new.height, "not seen": unseen.height}
     return pl.DataFrame({"standing": list(counts), "clients": list(counts.values())})
-
-
-def definitions(
-    visits: Any,
-    *,
-    as_of: str | date,
-    history_from: str | date | None = None,
-    clients: pl.DataFrame | None = None,
-) -> pl.DataFrame:
-    """One practice under three readings of "retained", side by side.
-
-    Ours: a visit in days 31-90. Sessions, in the style of PracticeVital: 8 or more visits by `as_of`, among first
-    visits at least 8 weeks before it; under 4, churned. Second visit, in the style of Valant: another visit within 90
-    days; none, "initial only". Visits are occurred clinical ones, of new clients with complete history.
-
-    Rows
-    ----
-    One per definition, in that order.
-
-    Columns
-    -------
-    definition, meaning String; eligible, retained, lost Int64 (lost: as the definition says it, which need not be the
-    rest); rate Float64 retained / eligible, null when nobody is; low, high Float64, Wilson 95 %; few Boolean, under 30
-    eligible; compared Int64, clients eligible by this and by ours; as_ours Int64, those of them judged the same.
-
-    Raises
-    ------
-    MetricError as `cohorts`.
-
-    Source
-    ------
-    queries/appointments.graphql through `visits`; queries/clients.graphql; the vendors' public help pages.
-
-    Examples
-    --------
-    >>> from healthie_nb.visits import example
-    >>> seen = example({"ada": ["2026-01-05", "2026-01-12"], "bob": ["2026-01-05", "2026-02-20"]})
-    >>> definitions(seen, as_of="2026-06-30").select("definition", "eligible", "retained", "lost", "as_ours").rows()
-    [('ours', 2, 1, 1, 2), ('sessions', 2, 0, 2, 1), ('second visit', 2, 2, 0, 1)]
-    """
-    new = returns(visits, as_of, keys=["client_id"], cells=CELLS, unit="day", columns=[])
-    return compared(known(new, clients, history_from), as_of=as_of)
-
-
-def compared(new: pl.DataFrame, *, as_of: str | date) -> pl.DataFrame:
-    """Rows of `definitions` from one row per newcomer, as `returns` gives them for CELLS."""
-    readings = _readings(day_number(as_of) - pl.col("first_day"))
-    low, high = wilson("retained", "eligible")
-    rate = pl.when(pl.col("eligible") > 0).then(pl.col("retained") / pl.col("eligible"))
-    return (
-        pl.concat(_reading(new, name, readings) for name in readings)
-        .with_columns(rate=rate, low=low, high=high, few=pl.col("eligible") < FEW)
-        .select(
-            *("definition", "meaning", "eligible", "retained", "lost"),
-            *("rate", "low", "high", "few", "compared", "as_ours"),
-        )
-    )
-
-
-def _readings(age: pl.Expr) -> dict[str, tuple[str, pl.Expr, pl.Expr, pl.Expr]]:
-    """Meaning of each definition, who is eligible, who is retained and who is lost by it."""
-    came, second, sessions = pl.col(f"came_{_OURS.period}"), pl.col(f"came_{_SECOND.period}"), pl.col("visits")
-    enough, few_sessions, mature_days = 8, 4, 56
-    return {
-        "ours": ("a visit in days 31-90", age >= _OURS.last, came, ~came),
-        "sessions": ("8 or more visits, 8 weeks on", age >= mature_days, sessions >= enough, sessions < few_sessions),
-        "second visit": ("another visit within 90 days", age >= _SECOND.last, second, ~second),
-    }
-
-
-def _reading(new: pl.DataFrame, name: str, readings: dict[str, tuple[str, pl.Expr, pl.Expr, pl.Expr]]) -> pl.DataFrame:
-    meaning, is_in, stays, leaves = readings[name]
-    _, in_ours, stays_in_ours, _ = readings["ours"]
-    counts = {
-        "eligible": is_in,
-        "retained": is_in & stays,
-        "lost": is_in & leaves,
-        "compared": is_in & in_ours,
-        "as_ours": is_in & in_ours & (stays == stays_in_ours),
-    }
-    return new.select(
-        pl.lit(name).alias("definition"),
-        pl.lit(meaning).alias("meaning"),
-        *(who.sum().cast(pl.Int64).alias(count) for count, who in counts.items()),
-    )
 
 
 def _counts(new: pl.DataFrame, cells: Sequence[Cell], groups: list[str], passed: pl.Expr) -> pl.DataFrame:

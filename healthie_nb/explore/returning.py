@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
+from healthie_nb import readings
 from healthie_nb import retention as metrics
 from healthie_nb import survival as spans
 from healthie_nb.explore import choosing, given
@@ -116,7 +117,7 @@ def definitions(source: Rows, view: Mapping[str, Any]) -> Answer:
     theirs = theirs.join(source.began(view, by_day=True), on="client_id", how="semi")
     if theirs.is_empty():
         return source.nobody(view)
-    rows = metrics.compared(theirs, as_of=view["as_of"])
+    rows = readings.compared(theirs, as_of=view["as_of"])
     return source.answer(
         source.told(view, theirs.height, rows),
         "definitions",
@@ -127,7 +128,7 @@ def definitions(source: Rows, view: Mapping[str, Any]) -> Answer:
 
 
 def _definable(visits: pl.DataFrame, *, as_of: str) -> pl.DataFrame:
-    return returns(visits, as_of, keys=["client_id"], cells=metrics.CELLS, unit="day", columns=[])
+    return returns(visits, as_of, keys=["client_id"], cells=readings.CELLS, unit="day", columns=[])
 
 
 def _only(columns: list[str]) -> str | None:
