@@ -31,6 +31,9 @@ SHELL = ("sh", "bash", "console")
 NOT_RUN = {
     "python3 start.py": "JupyterLab stays until Ctrl-C; test_lab and test_browser start it",
     "python3 start.py test": "it is what runs this",
+    "python3 start.py report retention --demo --out who-stays.html": "half a minute; test_report makes reports",
+    "python3 start.py check-notebooks": "no notebooks in this folder; test_saved checks ours",
+    ".venv/bin/pytest --nbval --nbval-sanitize-with tests/sanitize.cfg notebooks": "run.py does it, of ours",
     **{
         f"uv pip compile pyproject.toml --generate-hashes --no-header --universal --python-version 3.11 -q {rest}": (
             "it asks the package index, and would change the pins"
