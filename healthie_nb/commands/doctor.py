@@ -52,5 +52,5 @@ def run(options: argparse.Namespace) -> int:
 def _line(finding: Finding) -> str:
     is_coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     colour, plain = (COLOURS[finding.state], PLAIN) if is_coloured else ("", "")
-    line = f"{colour}{finding.state:<6}{plain}{finding.subject:<18}{finding.says}"
-    return f"{line}\n{'':24}→ {finding.todo}" if finding.todo else line
+    line = f"{colour}{finding.state:<6}{plain}{finding.subject:<22}{finding.says}"
+    return f"{line}\n{'':28}→ {finding.todo}" if finding.todo else line
