@@ -25,7 +25,7 @@ KNOWN: Final = {"history_from": Name("history_from"), "clients": Name("clients")
 
 def rates(source: Calendar, view: Mapping[str, Any]) -> Answer:
     """Trend of the share missed."""
-    return _rates(source, view, source.chosen(view), split_of(view))
+    return _rates(source, view, source.chosen(view, is_recent=True), split_of(view))
 
 
 def first_visits(source: Calendar, view: Mapping[str, Any]) -> Answer:
@@ -36,7 +36,12 @@ def first_visits(source: Calendar, view: Mapping[str, Any]) -> Answer:
 def _rates(source: Calendar, view: Mapping[str, Any], visits: pl.LazyFrame, by: list[str], **known: Any) -> Answer:
     last, every = last_day(view), view["every"]
     asked = {"every": every, "by": by, "since": view["start"].isoformat()}
-    rows = metrics.rates(visits, as_of=view["as_of"], **asked, **known)
+    key = ("rates", view["as_of"], every, asked["since"])
+
+    def made() -> pl.DataFrame:
+        return metrics.rates(visits, as_of=view["as_of"], **asked, **known)
+
+    rows = source.once(key, made) if known else made()
     kinds = {name: view[name] for name in ("measure", "late")}
     rows = rows.filter(pl.col("period").is_between(view["start"], last)).filter(**kinds)
     code = source.lines(view, "rates", is_chosen=not known, as_of=view["as_of"], **asked, **(KNOWN if known else {}))
@@ -55,7 +60,8 @@ def rebooked(source: Calendar, view: Mapping[str, Any]) -> Answer:
     """Trend of the share soon after which a next visit was booked, with whomever."""
     last, by, every = last_day(view), split_of(view), view["every"]
     asked = {"every": every, "by": by}
-    rows = metrics.rebooked(source.visits, as_of=view["as_of"], **asked)
+    key = ("rebooked", view["as_of"], every, *by)
+    rows = source.once(key, lambda: metrics.rebooked(source.visits, as_of=view["as_of"], **asked))
     rows = rows.filter(pl.col("period").is_between(view["start"], last))
     return source.answer(
         source.remaining(view, view["start"], last, is_chosen=False),
@@ -74,7 +80,7 @@ def cancellations(source: Calendar, view: Mapping[str, Any], told: str) -> Answe
     """Bars of what was cancelled, by whom or why."""
     last, by = last_day(view), split_of(view) if told == "who" else []
     asked = {"every": view["every"], "by": by, "since": view["start"].isoformat(), "told": [told, "how late"]}
-    rows = metrics.cancellations(source.chosen(view), as_of=view["as_of"], **asked)
+    rows = metrics.cancellations(source.chosen(view, is_recent=True), as_of=view["as_of"], **asked)
     rows = rows.filter(pl.col("period").is_between(view["start"], last))
     return source.answer(
         source.remaining(view, view["start"], last),
@@ -128,7 +134,7 @@ def _of_days(
 ) -> Answer:
     """View of a metric of some days, whatever the period."""
     last, since = last_day(view), view["start"].isoformat()
-    rows = getattr(metrics, metric)(source.chosen(view), as_of=last, since=since, **asked)
+    rows = getattr(metrics, metric)(source.chosen(view, is_recent=True), as_of=last, since=since, **asked)
     split = {"series": series_of(rows, source.names.get(named_by(rows)))} if is_split else {}
     return source.answer(
         source.remaining(view, view["start"], last),

@@ -13,7 +13,7 @@ from healthie_nb.visits import Frame, MetricError
 from healthie_nb.volume import tally
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import date
 
     from healthie_nb.practice import Practice
@@ -40,23 +40,44 @@ class Calendar:
         self.names = choosing.names_of(visits, named_by)
         self.clients = visits["client_id"].n_unique()
         self._tallies: dict[tuple[Any, ...], pl.DataFrame] = {}
+        self._some: dict[tuple[date, date], pl.DataFrame] = {}
 
-    def chosen(self, view: Mapping[str, Any]) -> pl.LazyFrame:
-        """Visits that a view's lists choose; lazy, so that a metric reads no column that it does not need."""
-        return matching(self.visits.lazy(), view)
+    def chosen(self, view: Mapping[str, Any], *, is_recent: bool = False) -> pl.LazyFrame:
+        """Visits that a view's lists choose, of all days or from its first day on.
+
+        Lazy, so that a metric reads no column that it does not need.
+        """
+        return matching((self._recent(view) if is_recent else self.visits).lazy(), view)
+
+    def _recent(self, view: Mapping[str, Any]) -> pl.DataFrame:
+        """Visits from a view's first day to the day the numbers speak for, kept until these change."""
+        days = view["start"], view["as_of"]
+        if days not in self._some:
+            some = self.visits.filter(*choosing.within("day", *days))
+            # While no visit has a role all count as clinical: that is to be told from the whole history.
+            has_roles = some["role"].count() > 0 or self.visits["role"].count() == 0
+            self._some = {days: some if has_roles else self.visits}
+        return self._some[days]
+
+    def once(self, key: tuple[Any, ...], make: Callable[[], pl.DataFrame]) -> pl.DataFrame:
+        """Rows that are made once: of all visits, whatever the lists choose."""
+        if key not in self._tallies:
+            self._tallies[key] = make()
+        return self._tallies[key]
 
     def tally(self, view: Mapping[str, Any], columns: list[str]) -> pl.DataFrame:
         """Count per period and slice of the visits chosen, from counts by all that can be chosen, made once."""
-        key = as_of, every, unit = view["as_of"], view["every"], view["unit"]
+        as_of, every, unit = view["as_of"], view["every"], view["unit"]
         if unit == "provider hours":  # A provider's hours of two kinds at once are fewer than those of each.
             return tally(self.chosen(view), as_of, every, columns, unit)
-        if key not in self._tallies:
-            self._tallies[key] = tally(self.visits, as_of, every, list(SLICES), unit)
-        return matching(self._tallies[key], view).group_by("period", *columns).agg(pl.col("count").sum())
+        made = self.once((as_of, every, unit), lambda: tally(self.visits, as_of, every, list(SLICES), unit))
+        return matching(made, view).group_by("period", *columns).agg(pl.col("count").sum())
 
     def remaining(self, view: Mapping[str, Any], *days: date | None, is_chosen: bool = True) -> str:
         """Tell how many visits and clients there are from a first to a last day, and among which."""
-        visits = (self.chosen(view) if is_chosen else self.visits.lazy()).filter(*choosing.within("day", *days))
+        is_recent = days[0] == view["start"]
+        visits = self.chosen(view, is_recent=is_recent) if is_chosen else self.visits.lazy()
+        visits = visits.filter(*choosing.within("day", *days))
         found, clients = visits.select(pl.len(), pl.col("client_id").n_unique()).collect().row(0)
         among = choosing.said(view, self.names) if is_chosen else ""
         return f"{found:,} of {self.visits.height:,} visits, {clients:,} of {self.clients:,} clients{among}"
