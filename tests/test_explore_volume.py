@@ -27,6 +27,18 @@ def made(notebook: dict[str, Any], **settings: object) -> Explorer:
     return explore.volume(notebook["practice"], notebook["visits"], given, **known, targets=TARGETS)
 
 
+@pytest.fixture(scope="module")
+def kept(notebook: dict[str, Any]) -> Explorer:
+    return made(notebook)
+
+
+@pytest.fixture
+def shown(kept: Explorer) -> Explorer:
+    """Return the explorer as it starts; to make one for each test takes longer than the tests."""
+    kept.reset()
+    return kept
+
+
 def reproduced(notebook: dict[str, Any], shown: Explorer) -> pl.DataFrame:
     variables = {**notebook, "history_from": "2023-07-01", "targets": TARGETS}
     exec(shown.answer.code, variables)
@@ -36,8 +48,10 @@ def reproduced(notebook: dict[str, Any], shown: Explorer) -> pl.DataFrame:
 
 @pytest.mark.parametrize("is_filtered", [False, True], ids=["as it starts", "filtered"])
 @pytest.mark.parametrize("show", SHOWS)
-def test_lines_of_every_view_give_its_rows(notebook: dict[str, Any], show: str, *, is_filtered: bool) -> None:
-    shown = made(notebook, show=show)
+def test_lines_of_every_view_give_its_rows(
+    notebook: dict[str, Any], shown: Explorer, show: str, *, is_filtered: bool
+) -> None:
+    shown.set({"show": show})
     if is_filtered:
         some = list(shown.controls["provider_ids"].names)[:2]
         shown.set({"provider_ids": some, "roles": ["intake", "follow-up"], "as_of": "2026-06-20", "every": "month",
@@ -50,29 +64,28 @@ def test_lines_of_every_view_give_its_rows(notebook: dict[str, Any], show: str, 
 
 @pytest.mark.parametrize("split", ["", "provider", "modality"])
 @pytest.mark.parametrize("show", SPLIT)
-def test_lines_of_a_split_view_give_its_rows(notebook: dict[str, Any], show: str, split: str) -> None:
-    shown = made(notebook, show=show, split=split, every="month")
+def test_lines_of_a_split_view_give_its_rows(notebook: dict[str, Any], shown: Explorer, show: str, split: str) -> None:
+    shown.set({"show": show, "split": split, "every": "month"})
     assert reproduced(notebook, shown).equals(shown.rows)
     assert split == "" or shown.rows[COLUMNS[split]].n_unique() > 1
     assert {name for name in COLUMNS.values() if name in shown.rows.columns} == ({COLUMNS[split]} if split else set())
 
 
 @pytest.mark.parametrize("show", BY_DAY)
-def test_impossible_days_are_refused_in_words(notebook: dict[str, Any], show: str) -> None:
-    shown = made(notebook, show=show)
-    shown.controls["end"].value = date(2026, 1, 1)
+def test_impossible_days_are_refused_in_words(shown: Explorer, show: str) -> None:
+    shown.set({"show": show, "end": "2026-01-01"})
     assert repr(shown) == "The first day is after the last: exchange them."
     shown.reset()
-    shown.controls["as_of"].value = date(2026, 1, 1)
+    shown.set({"show": show, "as_of": "2026-01-01"})
     assert repr(shown) == "The days begin after 2026-01-01, for which the numbers speak: choose earlier ones."
     assert shown.rows.is_empty()
     assert "image/png" not in shown._repr_mimebundle_()
 
 
 @pytest.mark.parametrize("show", SHOWS)
-def test_view_of_nobody_says_so_in_words(notebook: dict[str, Any], show: str) -> None:
+def test_view_of_nobody_says_so_in_words(notebook: dict[str, Any], shown: Explorer, show: str) -> None:
     """Nobody is seen in an intake group."""
-    shown = made(notebook, show=show)
+    shown.set({"show": show})
     if "roles" in shown.show.controls:
         group = notebook["appointment_types"].filter("is_group")["id"].to_list()
         shown.set({"appointment_type_ids": group, "roles": ["intake"]})
@@ -95,8 +108,8 @@ def test_it_says_how_many_visits_and_clients_remain(notebook: dict[str, Any]) ->
 
 
 @pytest.mark.parametrize("show", SHOWS)
-def test_what_is_selected_in_the_chart_is_found_in_the_rows(notebook: dict[str, Any], show: str) -> None:
-    shown = made(notebook, show=show)
+def test_what_is_selected_in_the_chart_is_found_in_the_rows(shown: Explorer, show: str) -> None:
+    shown.set({"show": show})
     spec = shown.spec
     assert spec is not None
     drawn = spec["datasets"]["cells" if show == "weekday and hour" else "rows"]
@@ -107,15 +120,15 @@ def test_what_is_selected_in_the_chart_is_found_in_the_rows(notebook: dict[str, 
     assert told <= known
 
 
-def test_selection_survives_a_change_of_the_split(notebook: dict[str, Any]) -> None:
-    shown = made(notebook, split="provider")
+def test_selection_survives_a_change_of_the_split(shown: Explorer) -> None:
+    shown.set({"split": "provider"})
     shown.controls["split"].value = ""
     assert '"fields": ["period"]' in str(shown.spec).replace("'", '"')
     assert '"fields": ["period", "series"]' not in str(shown.spec).replace("'", '"')
 
 
-def test_targets_are_drawn(notebook: dict[str, Any]) -> None:
-    shown = made(notebook, show="missed")
+def test_targets_are_drawn(shown: Explorer) -> None:
+    shown.set({"show": "missed"})
     assert shown.spec is not None
     assert [row["text"] for row in shown.spec["datasets"]["targets"]] == ["target 10%"]
     assert "targets=targets" in shown.answer.code
@@ -129,7 +142,6 @@ def test_controls_start_from_the_parameters_and_every_setting_is_one(notebook: d
     assert (settings["every"], settings["unit"], settings["weeks_ahead"]) == ("quarter", "provider hours", 6)
 
 
-def test_every_control_bears_on_some_view(notebook: dict[str, Any]) -> None:
-    shown = made(notebook)
+def test_every_control_bears_on_some_view(shown: Explorer) -> None:
     assert {name for show in shown.shows.values() for name in show.controls} | {"show"} == {*shown.controls}
     assert [*shown.shows] == list(SHOWS)
