@@ -212,24 +212,26 @@ def panel(
         pl.col("period").dt.offset_by(step).dt.offset_by("-1d"), pl.lit(EPOCH + timedelta(days=day_number(as_of)))
     )
     calendar = periods(seen[every].min(), as_of, step).with_columns(until=until)  # type: ignore[arg-type]
-    # The last visit up to a period's end speaks for its client: until there is a later one, for so many periods.
-    following = pl.col(every).shift(-1).over("client_id", *columns, order_by=every)
-    seen = seen.with_columns(pl.col("client_id").cast(pl.Categorical).to_physical()).with_columns(following=following)
-    reach = range(days // {"week": 7, "month": 28, "quarter": 90}[every] + 2)
-    last = pl.col("last_day").cast(pl.Int32).cast(pl.Date)
     began = seen.select(pl.col("first_day").min().cast(pl.Int32).cast(pl.Date)).item()
-    clients = pl.concat(
-        seen.lazy()
-        .with_columns(period=pl.col(every).dt.offset_by(step.replace("1", str(k))))
-        .filter((pl.col("following") > pl.col("period")).fill_null(value=True))
-        .join(calendar.lazy(), on="period")
-        .filter((pl.col("until") - last).dt.total_days() < days)
-        .group_by("period", *columns)
-        .agg(pl.len().cast(pl.Int64).alias("clients"))
-        .collect(engine="streaming")
-        for k in reach
+    # A period's last visit counts at the ends of this and later periods, until there is a later visit or it is too old.
+    ends, own = calendar["until"].to_physical().cast(pl.Int64), pl.lit(calendar["period"]).search_sorted(pl.col(every))
+    # In order by small numbers for the ids: a window, or a sort by text, takes three times as long.
+    is_same = pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift(-1)) for name in ["client_id", *columns])
+    after = pl.when(is_same).then(pl.col("place").shift(-1))
+    too_old = pl.lit(ends).search_sorted(pl.col("last_day") + days).cast(pl.Int64)
+    clients = (
+        seen.select(
+            pl.col("client_id").cast(pl.Categorical).to_physical(), "last_day", *columns, place=own.cast(pl.Int64)
+        )
+        .sort("client_id", *columns, "place")
+        .select(*columns, "place", end=pl.min_horizontal(after, too_old))
+        .filter(pl.col("place") < pl.col("end"))
+        .select(*columns, place=pl.int_ranges("place", "end"))
+        .explode("place")
+        .group_by(*columns, "place")
+        .agg(clients=pl.len().cast(pl.Int64))
+        .select(*columns, "clients", period=pl.lit(calendar["period"]).gather(pl.col("place")))
     )
-    clients = clients.group_by("period", *columns).agg(pl.sum("clients"))
     return (
         calendar.join(clients, on="period", how="left" if not columns else "inner")
         .with_columns(
