@@ -145,8 +145,10 @@ class Explorer:
             layout=ipywidgets.Layout(width="6em", margin="2.2em 0 0 0"),
         )
         again.on_click(lambda _: self.reset())
+        lists = [control for control in self.controls.values() if isinstance(control, controls.Several)]
+        others = [control for control in self.controls.values() if control not in lists]
         row = ipywidgets.Layout(flex_flow="row wrap", align_items="flex-start")
-        return ipywidgets.HBox([*self.controls.values(), again], layout=row)
+        return ipywidgets.VBox([ipywidgets.HBox([*others, again], layout=row), ipywidgets.HBox(lists, layout=row)])
 
     def _redraw(self, _: object = None) -> None:
         wanted = {name: control.value for name, control in self.controls.items()}

@@ -96,7 +96,7 @@ def test_impossible_view_says_so_in_words(notebook: dict[str, Any], settings: di
     assert "image/png" not in shown._repr_mimebundle_()
 
 
-@pytest.mark.parametrize("show", [show for show in SHOWS if show not in ("funnel", "states", "worklist")])
+@pytest.mark.parametrize("show", [show for show in SHOWS if show not in ("flow", "funnel", "states", "worklist")])
 def test_every_view_of_days_says_when_nobody_began_then(notebook: dict[str, Any], show: str) -> None:
     shown = made(notebook, "retention", show=show, start="2023-07-02", end="2023-07-03", split="provider")
     assert repr(shown).startswith("Nobody began between 2023-07-02 and 2023-07-03 as of 2026-06-30.")

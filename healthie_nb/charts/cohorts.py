@@ -104,7 +104,8 @@ def _description(cells: pl.DataFrame) -> str:
 
 def _filled(base: alt.Chart) -> alt.Chart:
     """Few clients make a pale cell: chance must not draw the eye."""
-    legend = alt.Legend(title="returned", format=".0%", gradientLength=120)
+    # Squares: a gradient's name is the page's, and another chart's gradient may have it.
+    legend = alt.Legend(title="returned", format=".0%", type="symbol", symbolType="square", symbolSize=150, tickCount=4)
     rate = alt.Color("rate:Q", scale=RATES, legend=legend)
     cells: alt.Chart = base.mark_rect(stroke="#8884", strokeWidth=0.5).encode(
         color=alt.condition("isValid(datum.rate)", rate, alt.value("transparent")),

@@ -77,7 +77,7 @@ def shows(source: Rows) -> dict[str, Show]:
         "survival": stay("How long they stay", "lapse"),
         "time to second visit": stay("Time to the second visit", "second visit"),
         "states": show("states", ("as_of", *which), "Where clients stand", of(standing.states)),
-        "flow": show("flow", (*by_period, *which), "Who comes and goes", of(standing.flow)),
+        "flow": show("flow", ("as_of", "start", "every", *which), "Who comes and goes", of(standing.flow)),
         "funnel": show("funnel", ("as_of",), "From sign-up to second visit", of(standing.funnel)),
         "definitions": show("definitions", (*days, *which), "Definitions", of(returning.definitions)),
         "worklist": show("worklist", ("as_of", "provider_ids"), "Whom to call", worklist, has_links=True),

@@ -41,21 +41,21 @@ def states(source: Rows, view: Mapping[str, Any]) -> Answer:
 
 
 def flow(source: Rows, view: Mapping[str, Any]) -> Answer:
-    """Who came and who left in each period."""
-    choosing.in_order(view)
+    """Who came and who left in each period from the first day on."""
+    choosing.in_order(_to_date(view))
     every = view["every"]
     kinds = source.of_day(view, flows.kinds, every=every, **source.known)
     if _chooses(view):
         kinds = kinds.join(source.began(view), on="client_id", how="semi")
-    rows = flows.moved(kinds, view["as_of"], every).filter(pl.col("period").is_between(view["start"], view["end"]))
+    rows = flows.moved(kinds, view["as_of"], every).filter(pl.col("period").is_between(view["start"], view["as_of"]))
     if rows.is_empty():
-        return source.nobody(view)
+        return source.nobody(view, by_day=False)
     among = choosing.said(view, source.names)
     return source.answer(
         f"Clients seen{among} in {every}s: {rows.height:,}. {FIRST}",
         "flow",
         rows,
-        code=source.code(view, "flow", every=every, **KNOWN, days="period"),
+        code=source.code(_to_date(view), "flow", every=every, **KNOWN, days="period"),
         options={"every": every},
         picks={"period": period("period", every)},
     )
@@ -95,6 +95,11 @@ def worklist(source: Rows, view: Mapping[str, Any]) -> Answer:
 def _everybody(view: Mapping[str, Any]) -> dict[str, Any]:
     """View that chooses nobody by their first visit."""
     return {**view, **dict.fromkeys(WHICH, ())}
+
+
+def _to_date(view: Mapping[str, Any]) -> dict[str, Any]:
+    """View of the days up to the one the numbers speak for."""
+    return {**view, "end": view["as_of"]}
 
 
 def _chooses(view: Mapping[str, Any]) -> bool:
