@@ -314,6 +314,7 @@ def store() -> Iterator[dict[str, str]]:
         "aws_allow_http": "true",
         "aws_region": "us-east-1",
         "aws_access_key_id": "somebody",
+        # pragma: allowlist nextline secret
         "aws_secret_access_key": "a secret of theirs",
     }
     running.terminate()
