@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -150,6 +151,15 @@ def test_two_processes_that_load_the_same_pull_it_once(tmp_path: pathlib.Path) -
         said = [running.communicate(timeout=60) for running in both]
         assert [out.split() for out, _ in said] == [["ready", str(truth(served.world).height)]] * 2, said
         assert served.application.counters.operations["appointments"] <= once + 6
+
+
+def test_several_queries_are_loaded_at_once_by_one_practice(tmp_path: pathlib.Path) -> None:
+    names = ("appointments", "clients", "form_requests", "filled_forms", "providers")
+    with clinic(tmp_path, latency_ms=(20, 30)) as (practice, served, _), ThreadPoolExecutor(len(names)) as at_once:
+        found = dict(zip(names, at_once.map(lambda name: loaded(practice, name), names), strict=True))
+        for name, rows in found.items():
+            assert rows.equals(truth(served.world, name)), name
+        assert [each.query for each in practice.loaded] == sorted(names)
 
 
 @pytest.mark.usefixtures("without_waiting")
