@@ -190,6 +190,7 @@ class Flight:
     async def _fly(self, run: Run) -> None:
         """Follow a window's cursor to its end, or to where the rest was given to another."""
         operation, cursor = self._puller.query.operation, None
+        run.wire_end = run.window.end  # It may have been cut since it was made.
         wire = just_before(run.window) if run.is_exact else wider(run.window)
         while True:
             answer = await self._puller.page(operation, after=cursor, window=wire)

@@ -25,7 +25,8 @@ logger = logging.getLogger(__name__)
 START = 0.1  # of the ceiling
 RAMP_S = 10.0
 BURST = 3  # requests that may follow each other at once, so that a late wake-up is made good
-CUT = 0.9
+CUT, TOUCHED = 0.9, 0.97  # of the rate, when refused; and when it was not for a while: then the limit was only touched
+CALM_S = 5.0
 CREEP = 0.002  # of the ceiling, per second, above the rate that was last refused
 LEAST_RPS = 0.5
 AHEAD_S = 120.0  # a schedule further ahead than this was written by another clock
@@ -83,7 +84,8 @@ class Pace:
             if now - state.cut < 1.0:
                 self._keep(state._replace(due=due))
                 return
-            self.rate = rate = max(LEAST_RPS, state.rate * CUT)
+            left = TOUCHED if now - state.cut > CALM_S else CUT
+            self.rate = rate = max(LEAST_RPS, state.rate * left)
             self._keep(_State(due=due, rate=rate, knee=rate, seen=now, cut=now))
 
     def _reserve(self) -> float:

@@ -40,7 +40,7 @@ OVERLAP = timedelta(minutes=5)  # changes that are committed late carry an earli
 RECENT = timedelta(days=14)
 IN_FLIGHT = 32
 VERIFY_AGE = timedelta(days=30)
-NEARLY_FULL, HALF_FULL = 0.95, 0.5  # how full to make a page of rows that are known, and of rows that were moving
+FULL, HALF_FULL = 1.0, 0.5  # how full to make a page of rows that are known, and of rows that were moving
 AHEAD = timedelta(days=1)  # a part pulled further ahead than this was written by a clock that was wrong
 ROUNDS = TRIES + 3
 
@@ -99,8 +99,8 @@ class Refresh:
                 again.append(part.window)
             elif part.window and is_stale and (held := common(part.window, span)):
                 recent.append(held)
-        # What changed is in by now, so pages that are nearly full stay one page.
-        return [*joined(self.merge.carve(joined(again))), *self._pages(recent, full=NEARLY_FULL)]
+        # What changed is in by now, so most full pages stay one page.
+        return [*joined(self.merge.carve(joined(again))), *self._pages(recent, full=FULL)]
 
     def _pages(self, windows: Sequence[Window], *, full: float) -> list[Window]:
         """Return windows of stored rows cut into pages: within one, rows cannot move past a cursor."""

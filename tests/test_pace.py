@@ -77,23 +77,23 @@ def test_a_refusal_slows_down_once_and_the_rise_is_slow_near_it(tmp_path: pathli
         for _ in range(20):
             limiter.refused()
         cut = limiter.rate
-        assert cut == pytest.approx(90)
+        assert cut == pytest.approx(97)
         turns(limiter, clock, 10)
-        assert cut < limiter.rate < 95
+        assert cut < limiter.rate < 99.5
         turns(limiter, clock, 60)
         assert limiter.rate > 99
 
 
-def test_refusals_of_one_second_are_one_sign(tmp_path: pathlib.Path) -> None:
+def test_refusals_of_one_second_are_one_sign_and_those_that_go_on_a_stronger_one(tmp_path: pathlib.Path) -> None:
     clock = Clock()
     with pace(tmp_path, clock) as limiter:
         turns(limiter, clock, 15)
         rates = []
-        for passed_s in (0.0, 0.75, 0.25):  # a power of two each: no rounding
+        for passed_s in (0.0, 0.75, 0.25, 8.0):  # a power of two each: no rounding
             clock.now += passed_s
             limiter.refused()
             rates.append(limiter.rate)
-    assert rates == pytest.approx([90, 90, 81])
+    assert rates == pytest.approx([97, 97, 97 * 0.9, 97 * 0.9 * 0.97])
 
 
 def test_retry_after_is_waited_for(tmp_path: pathlib.Path) -> None:

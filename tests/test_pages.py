@@ -37,6 +37,7 @@ class Calendar:
         self.rows = {str(number): START + timedelta(hours=hour) for number, hour in enumerate(hours)}
         self.edit, self.size, self.asked = edit, size, 0
         self.hidden: set[str] = set()
+        self.windows: set[Window] = set()
         self.pace, self.latency_s = Pace(), 0.1
         self.changed: dict[str, datetime] = {}
 
@@ -45,6 +46,7 @@ class Calendar:
         self.edit(self)
         self.asked += 1
         start, end = (datetime.fromisoformat(variables[name]) for name in ("start", "end"))
+        self.windows.add(Window(start, end))
         listed = sorted((at, id_) for id_, at in self.rows.items() if start <= at <= end)
         offset, first = int(variables["after"] or 0), min(variables["first"], self.size)
         nodes = [None if id_ in self.hidden else self.row(id_, at) for at, id_ in listed[offset : offset + first]]
@@ -101,6 +103,13 @@ def test_a_window_cut_into_pages_has_no_more_in_any_than_fit(hours: list[int], e
         around = [time for time in times if asked.start <= time <= asked.end and time < whole(end).end]
         assert len(around) <= most or len(set(around)) == 1
         assert len(pieces) == 1 or any(piece.start <= time < piece.end for time in times)
+
+
+def test_doubt_reaches_as_far_as_was_asked_and_no_further() -> None:
+    calendar = Calendar(list(range(600)))
+    parts = pulled(calendar, whole(600))
+    assert len(parts) > 8
+    assert {part.doubt for part in parts if part.doubt} <= calendar.windows
 
 
 def test_a_row_past_the_cursor_is_not_lost_when_one_before_it_goes() -> None:
