@@ -178,17 +178,17 @@ def machine() -> str:
     )
 
 
-def publish(text: str) -> None:
-    """Put the section between its markers in the README beside this file.
+def publish(text: str, begin: str = BEGIN, end: str = END) -> None:
+    """Put a section between its markers in the README beside this file.
 
     Raises
     ------
         ValueError when they are not there.
     """
-    before, mark, rest = README.read_text(encoding="utf-8").partition(BEGIN)
+    before, mark, rest = README.read_text(encoding="utf-8").partition(begin)
     if not mark:
-        raise ValueError(f"{README} has no {BEGIN}")
-    README.write_text(before + mark + "\n" + text + "\n" + END + rest.partition(END)[2], encoding="utf-8")
+        raise ValueError(f"{README} has no {begin}")
+    README.write_text(before + mark + "\n" + text + "\n" + end + rest.partition(end)[2], encoding="utf-8")
 
 
 def main() -> None:
