@@ -11,6 +11,8 @@ import msgspec
 import polars as pl
 
 from healthie_nb.practice import Loaded, Practice
+from healthie_nb.query import HealthieError
+from healthie_nb.tiles import Trust
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +21,10 @@ MIME: Final = "application/vnd.healthie-nb.handover+json"
 MAY_LEAVE: Final = "healthie-nb-outside"  # in the metadata of an output that was made safe for readers outside
 CHECKED: Final = ("check", "level", "value", "meaning", "advice")  # columns of quality.checks
 CELL: Final = "from healthie_nb.handover import Handover\n\nHandover.found(globals())"
+
+
+class HandoverError(HealthieError, ValueError):
+    """A notebook that does not tell what its report has to say."""
 
 
 class Handover(msgspec.Struct, frozen=True):
@@ -33,25 +39,32 @@ class Handover(msgspec.Struct, frozen=True):
 
     @classmethod
     def found(cls, variables: Mapping[str, object]) -> Handover:
-        """Return what the variables of a notebook tell: its `Practice`, and every frame that `quality.checks` made.
+        """Return what the variables of a notebook tell: its `Practice`, and all that `quality.checks` made.
+
+        What a cell only showed is among them: IPython keeps it.
 
         Raises
         ------
-        ValueError without a practice.
+        HandoverError without a practice, or without a check.
         """
         practices = [value for value in variables.values() if isinstance(value, Practice)]
         if not practices:
-            raise ValueError("no variable is a practice: keep what connect() returns.")
+            raise HandoverError("no variable is a practice: keep what connect() returns.")
         practice = practices[-1]
-        frames = {id(value): value for value in variables.values() if isinstance(value, pl.DataFrame)}
-        checks = [frame for frame in frames.values() if tuple(frame.columns) == CHECKED]
+        shown = (value.rows if isinstance(value, Trust) else value for value in variables.values())
+        frames = [value for value in shown if isinstance(value, pl.DataFrame) and {*CHECKED} <= {*value.columns}]
+        checks = dict.fromkeys(row for frame in frames for row in frame.select("check", "level").rows())
+        if not checks:
+            raise HandoverError(
+                "it makes no trust checks: keep what quality.checks returns, and show tiles.trust of it."
+            )
         return cls(
             practice=practice.name,
             is_synthetic=practice.is_synthetic,
             api_version=practice.version,
             zone=practice.zone,
             queries=tuple(practice.loaded),
-            checks=tuple(row for frame in checks for row in frame.select("check", "level").rows()),
+            checks=tuple(checks),
         )
 
     @classmethod
@@ -60,13 +73,13 @@ class Handover(msgspec.Struct, frozen=True):
 
         Raises
         ------
-        ValueError when it handed nothing on.
+        HandoverError when it handed nothing on.
         """
         cell = notebook.cells.pop()
         for output in cell.get("outputs", []):
             if MIME in output.get("data", {}):
                 return msgspec.convert(output["data"][MIME], cls)
-        raise ValueError("the notebook handed nothing on.")
+        raise HandoverError("the notebook handed nothing on.")
 
     def of_level(self, level: str) -> list[str]:
         """Names of the checks that came out so."""

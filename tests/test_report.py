@@ -12,15 +12,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nbformat
+import polars as pl
 import pytest
 from papermill import PapermillExecutionError
 
-from healthie_nb import cli, parameters, report, views
-from healthie_nb.handover import Handover
+from healthie_nb import cli, parameters, quality, report, tiles, views
+from healthie_nb.handover import Handover, HandoverError
 from healthie_nb.parameters import ParameterError
+from healthie_nb.visits import example
 
 if TYPE_CHECKING:
     from healthie_nb.demo import Served
+    from healthie_nb.practice import Practice
 
 CONNECT = "import polars as pl\n\nimport healthie_nb as hn\n\npractice = hn.connect()"
 CHECKS = """\
@@ -157,17 +160,35 @@ def test_red_check_alone_is_in_the_exit_code(
     assert json.loads(capsys.readouterr().out) == {"path": str(tmp_path / "r.html"), "checks": 1, **named}
 
 
+@pytest.mark.parametrize("kept", ["frame", "shown", "both"])
+def test_checks_are_found_kept_or_shown(kept: str, practice: Practice) -> None:
+    checks = quality.checks(example({"ada": ["2026-01-05", "2026-01-05"]}), as_of="2026-01-31")
+    variables = {"frame": {"trust": checks}, "shown": {"_12": tiles.trust(checks, synthetic=True)}}
+    given = {**variables["frame"], **variables["shown"]} if kept == "both" else variables[kept]
+    handed = Handover.found({"practice": practice, **given})
+    assert len(handed.checks) == len(quality.CHECKS)
+    assert "doubles" in handed.of_level("red")
+
+
+def failed(kind: str, says: str) -> PapermillExecutionError:
+    return PapermillExecutionError(1, 1, "", kind, says, [])
+
+
 def test_our_own_errors_are_told_whole() -> None:
     cells = [nbformat.v4.new_markdown_cell("# One\n\n## Two"), nbformat.v4.new_code_cell("")]
-    error = PapermillExecutionError(1, 1, "", "QueryError", "no query named 'apointments'", [])
+    error = failed("QueryError", "no query named 'apointments'")
     told = report._failure(Path("a.ipynb"), nbformat.v4.new_notebook(cells=cells), error)
     assert told == "a.ipynb stopped below 'Two': QueryError: no query named 'apointments'"
 
 
-def test_notebook_without_a_practice_hands_nothing_on() -> None:
-    with pytest.raises(ValueError, match="keep what connect"):
+def test_notebook_without_a_practice_or_checks_is_an_error_and_not_green(practice: Practice) -> None:
+    with pytest.raises(HandoverError, match="keep what connect"):
         Handover.found({"a": 1})
-    with pytest.raises(ValueError, match="handed nothing on"):
+    with pytest.raises(HandoverError, match="makes no trust checks"):
+        Handover.found({"practice": practice, "a": pl.DataFrame({"check": ["doubles"]})})
+    told = report._failure(Path("a.ipynb"), nbformat.v4.new_notebook(), failed("HandoverError", "it makes no checks"))
+    assert told == "a.ipynb stopped below 'a': HandoverError: it makes no checks"
+    with pytest.raises(HandoverError, match="handed nothing on"):
         Handover.taken(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1")]))
 
 

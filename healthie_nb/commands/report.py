@@ -127,6 +127,4 @@ def run(options: argparse.Namespace) -> int:
     for level, names in (("red", made.red), ("amber", made.amber)):
         if names:
             say(f"{level}: {', '.join(names)}")
-    if not made.checks:
-        say("The notebook made no trust checks.")
     return RED if made.red else 0
