@@ -139,6 +139,8 @@ LAYOUTS: Final[Mapping[str, Layout | str]] = {
     "checks": _DESK,
 }  # fmt: skip
 
+# Charts, and tables beside them, that add up rows: sums of what is left would be wrong.
+ADDING: Final = ("counts", "cancellations", "requests")
 # Charts and tables with a name of their own, and the metric whose rows they show.
 METRIC_OF: Final = {"second_visit": "cohorts", "notes_over_time": "notes"}
 
@@ -197,6 +199,25 @@ def layout_of(metric: str | None) -> Layout:
 def may_leave(metric: str) -> bool:
     """Whether this metric's table, or this chart, may be shown outside, once its small counts are hidden."""
     return isinstance(LAYOUTS.get(METRIC_OF.get(metric, metric)), Layout)
+
+
+def to_draw(
+    table: pl.DataFrame, *, metric: str, audience: Audience, names: Mapping[str, Mapping[str, str]] | None = None
+) -> pl.DataFrame:
+    """As `told`, for a chart or a table beside it.
+
+    Raises
+    ------
+    DisclosureError as `told`, and for counts that are added up where some of them are hidden.
+    """
+    shown = told(table, metric=metric, audience=audience, names=names)
+    counts = layout_of(metric).counts if audience == "external" else ()
+    if metric in ADDING and sum(shown[name].null_count() - table[name].null_count() for name in counts) > 0:
+        raise DisclosureError(
+            f"some counts of {metric} are hidden, and without them its sums would be wrong: choose longer periods or a "
+            "coarser split, or export its table."
+        )
+    return shown
 
 
 def definition(metric: str) -> str:

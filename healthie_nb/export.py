@@ -108,7 +108,7 @@ def chart(
     from healthie_nb import display, pictures  # noqa: PLC0415, a table needs no altair
 
     target, metric = _target(path, CHARTS), draw.__name__
-    told = disclosure.told(rows, metric=metric, audience=audience, names=names)
+    told = disclosure.to_draw(rows, metric=metric, audience=audience, names=names)
     spec = display.finished(draw(told, **options).to_dict())
     said = provenance.said(audience=audience, definition=disclosure.definition(metric))
     content = pictures.png(spec, said) if target.suffix.lower() == ".png" else pictures.svg(spec, said).encode()

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 CELL: Final = "from healthie_nb import outside\n\noutside.only()"
-WITHHELD: Final = "<p><em>Left out here: it stays in the practice.</em></p>"
+WITHHELD: Final = (
+    "<p><em>Left out for readers outside: it cannot be made safe, or some of its counts are hidden.</em></p>"
+)
 MISSED: Final = (Table, Tiles, Trust)  # with charts. Other things, such as a frame or an explorer, go without a word.
 
 Shown = tuple[dict[str, Any], dict[str, Any]]
@@ -46,7 +48,7 @@ def _drawn(draw: Callable[..., Any], kept: dict[int, object]) -> Callable[..., A
     def drawn(rows: Any, *, names: Mapping[str, str] | None = None, **options: Any) -> Any:
         by_column = dict.fromkeys(disclosure.IDS, names or {})
         try:
-            told = disclosure.told(rows, metric=draw.__name__, audience="external", names=by_column)
+            told = disclosure.to_draw(rows, metric=draw.__name__, audience="external", names=by_column)
         except DisclosureError:
             return draw(rows, **options, **({"names": names} if names else {}))
         made = draw(told, **options)

@@ -257,6 +257,7 @@ def test_page_of_a_notebook_fetches_and_runs_nothing(path: Path, tmp_path: Path,
     assert "all data on this page is made up" in text
     assert "appointments (0123abcd), loaded 2026-07-01" in text
     assert "import healthie_nb" not in text  # no code
+    assert not re.findall("Run All|Click in the chart", text)  # nor what only JupyterLab can do
 
 
 def test_page_shows_what_readers_need_and_nothing_for_programmers(source: Provenance) -> None:

@@ -97,8 +97,8 @@ def exported(show, ending):
     return f"{show}.{ending}: {explorer.desk.said}"
 
 
-[exported(show, ending) for show in explorer.shows for ending in ("csv", "svg")] + [
-    exported(next(iter(explorer.shows)), ending) for ending in ("xlsx", "parquet", "png")
+[exported(show, "csv") for show in explorer.shows] + [
+    exported(next(iter(explorer.shows)), ending) for ending in ("xlsx", "parquet", "png", "svg")
 ]
 """
 ECHO = f"{CANARY.name} {CANARY.email}, born {CANARY.dob}, {CANARY.note}, client {CANARY.client_id}, key {KEY}"
@@ -343,8 +343,10 @@ def test_exports_for_outside_are_written_or_refused_in_words(name: str, left: Le
     *_, exported, _ = nbformat.reads(left.saved[name], as_version=4).cells
     said = exported.outputs[0].data["text/plain"]
     assert said.count("Written: ") >= 5
-    written = [*(left.folder / "exports").glob(f"{name}-*")]
-    assert {path.suffix for path in written} >= {".csv", ".xlsx", ".parquet", ".png", ".svg"}
+    written = {path.suffix for path in (left.folder / "exports").glob(f"{name}-*")}
+    are_drawn = "its sums would be wrong" not in said  # the first view may add up counts of which some are hidden
+    assert written >= {".csv", ".xlsx", ".parquet", *((".png", ".svg") if are_drawn else ())}
+    assert are_drawn or name != "retention"
 
 
 def test_no_file_of_all_that_were_written_holds_a_canary(left: Left) -> None:

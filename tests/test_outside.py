@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,7 +24,9 @@ drawn = pytest.mark.parametrize(
 
 
 def told(shown: Shown) -> pl.DataFrame:
-    return disclosure.told(shown.rows, metric=shown.name, audience="external")
+    return disclosure.told(
+        shown.rows, metric=shown.name, audience="external", names=dict.fromkeys(disclosure.IDS, NAMES)
+    )
 
 
 def nothing_told(shown: Shown) -> pl.DataFrame:
@@ -34,15 +38,38 @@ def nothing_told(shown: Shown) -> pl.DataFrame:
     return rows.with_columns(pl.lit(None, rows.schema[name]).alias(name) for name in hidden if name not in kept)
 
 
+def numbers(text: str) -> set[str]:
+    return set(re.findall(r"\d+(?:[.,]\d+)*", text))
+
+
 @drawn
 @pytest.mark.parametrize("hide", [told, nothing_told])
-def test_chart_and_table_are_drawn_of_what_outside_may_see(shown: Shown, hide: object) -> None:
-    rows = hide(shown)  # type: ignore[operator]
-    assert display.text(display.finished(shown.chart(rows).to_dict()))
+def test_chart_and_table_show_what_the_practice_sees_or_nothing(shown: Shown, hide: Any) -> None:
+    """No number is another one because some are hidden, and none is written as nothing."""
+    if shown.name in disclosure.ADDING:
+        return
+    assert shown.chart(hide(shown)).to_dict()
+    inside, outside = (shown.parts(rows) for rows in (None, hide(shown)))
+    outside["datasets"].pop("targets", None)  # the practice's own lines, or one that is not to be seen
+    assert numbers(json.dumps(outside)) <= numbers(json.dumps(inside))
     if shown.name in tables.__all__:
-        table = shown.table(rows)
-        assert "None" not in repr(table)
-        assert "<table" in table._repr_html_()
+        every, some = shown.table(), shown.table(hide(shown))
+        cells = {cell for row in every.rows.rows() for cell in row} | {""}
+        assert {cell.partition("\n")[0] for row in some.rows.rows() for cell in row} <= {
+            cell.partition("\n")[0] for cell in cells
+        }
+        assert "None" not in repr(some)
+        assert "<table" in some._repr_html_()
+
+
+@pytest.mark.parametrize("name", disclosure.ADDING)
+def test_what_adds_up_is_not_drawn_where_something_is_hidden(name: str) -> None:
+    shown = next(one for one in CHARTS if one.name == name)
+    with pytest.raises(disclosure.DisclosureError, match="its sums would be wrong: choose longer periods"):
+        disclosure.to_draw(shown.rows, metric=name, audience="external")
+    assert disclosure.to_draw(shown.rows, metric=name, audience="internal").equals(shown.rows)
+    whole = disclosure.told(shown.rows, metric=name, audience="external").drop_nulls(disclosure.LAYOUTS[name].counts)
+    assert disclosure.to_draw(whole, metric=name, audience="external").height == whole.height
 
 
 def test_every_chart_and_table_is_of_a_metric_that_outside_may_have_or_not() -> None:

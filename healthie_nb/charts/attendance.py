@@ -176,6 +176,7 @@ def heat_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]:
             ink=pl.col("visits") > DARK * most,
             rate_ink=(pl.col("rate") > DARK * worst).fill_null(value=False) & ~pl.col("few"),
         )
+        .with_columns(pl.col("text").fill_null(" "))  # which is written into the cell
     )
     return marks.parts(
         tables.HEAT,

@@ -57,7 +57,9 @@ def cohorts(table: pl.DataFrame, *, every: Every, synthetic: bool) -> alt.LayerC
     """
     base = (
         alt.Chart(alt.NamedData("cells"))
-        .transform_calculate(row="datum.cohort + '  ·  n ' + datum.clients", definition=f"'{DEFINITION}'")
+        .transform_calculate(
+            row="datum.cohort + (isValid(datum.clients) ? '  ·  n ' + datum.clients : '')", definition=f"'{DEFINITION}'"
+        )
         .transform_calculate(state="datum.is_open ? 'open: not all have had that long' : 'closed'")
         .encode(
             x=alt.X("label:O", sort=None, title=None, axis=alt.Axis(orient="top", labelAngle=0, labelExpr=COUNTED)),
@@ -103,13 +105,17 @@ def _description(cells: pl.DataFrame) -> str:
 
 
 def _filled(base: alt.Chart) -> alt.Chart:
-    """Few clients make a pale cell: chance must not draw the eye."""
+    """Few clients make a pale cell: chance must not draw the eye. A cell without a rate keeps its column's place."""
     # Squares: a gradient's name is the page's, and another chart's gradient may have it.
     legend = alt.Legend(title="returned", format=".0%", type="symbol", symbolType="square", symbolSize=150, tickCount=4)
     rate = alt.Color("rate:Q", scale=RATES, legend=legend)
-    cells: alt.Chart = base.mark_rect(stroke="#8884", strokeWidth=0.5).encode(
+    cells: alt.Chart = base.mark_rect(stroke="#8884", strokeWidth=0.5, invalid=None).encode(
         color=alt.condition("isValid(datum.rate)", rate, alt.value("transparent")),
-        opacity=alt.condition(FEW, alt.value(0.45), alt.value(1)),
+        opacity=alt.when("!isValid(datum.rate)")
+        .then(alt.value(0))
+        .when(FEW)
+        .then(alt.value(0.45))
+        .otherwise(alt.value(1)),
     )
     return cells
 

@@ -334,8 +334,9 @@ def trend_said(what: str, rows: pl.DataFrame) -> str:
         f"{text or 'none'} of {wording.told(n)} ({series})"
         for text, n, series in ends.select("text", "n", "series").rows()
     )
-    low, high = rows.select(low=pl.col("rate").min(), high=pl.col("rate").max()).fill_null(0.0).row(0)
+    low, high = rows.select(low=pl.col("rate").min(), high=pl.col("rate").max()).row(0)
+    between = "no share can be told" if low is None else f"between {low:.0%} and {high:.0%}"
     return (
         f"Lines of the {what} over {rows['period'].n_unique()} periods, {rows['period'][0]} to {rows['period'][-1]}: "
-        f"between {low:.0%} and {high:.0%}; last closed {', '.join(latest)}."
+        f"{between}; last closed {', '.join(latest)}."
     )

@@ -165,7 +165,7 @@ def states_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]:
     synthetic
         `practice.is_synthetic`.
     """
-    total = int(table["clients"].sum())
+    total = None if table["clients"].has_nulls() else int(table["clients"].sum())
     rows = table.select(
         pl.format("{}: {}", "state", "reason").alias("row"),
         pl.col("state").alias("series"),
@@ -177,7 +177,7 @@ def states_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]:
     )
     ends = rows.select("row", total="count", text=pl.format("{}  ·  {}", wording.number("count"), "text"))
     told = (f"{row}: {text}" for row, _, text in ends.rows())
-    said = f"Bars of {total:,} clients by where they stand. {'; '.join(told)}."
+    said = f"Bars of {wording.told(total)} clients by where they stand. {'; '.join(told)}."
     return marks.parts(tables.STATES, wording.remarks(table, synthetic=synthetic), said, rows=rows, ends=ends)
 
 
@@ -201,10 +201,13 @@ def flow_parts(
     kept = marks.stacked(_each(table, every, FLOWS, index))
     gone = _each(table, every, ["left"], index).with_columns(foot=pl.lit(0, pl.Int64), top=-pl.col("count"))
     rows = pl.concat([kept, gone])
-    means = table.filter(~pl.col("is_open")).select(pl.col("active", "new", "left").mean().fill_null(0.0)).row(0)
-    said = f"Columns of {table.height} periods. On average of the closed ones, " + (
-        "{:,.0f} clients were seen, {:,.0f} of them new, and {:,.0f} of the period before left.".format(*means)
-    )
+    closed = table.filter(~pl.col("is_open")).select("active", "new", "left")
+    said = f"Columns of {table.height} periods."
+    if not closed.null_count().sum_horizontal().item():  # of some alone it would be another average
+        means = closed.mean().fill_null(0.0).row(0)
+        said = f"{said} On average of the closed ones, " + (
+            "{:,.0f} clients were seen, {:,.0f} of them new, and {:,.0f} of the period before left.".format(*means)
+        )
     marked = marks.marked(rows, "active clients", None, annotations, share=False)
     return marks.parts(tables.FLOW, wording.remarks(table, synthetic=synthetic), said, rows=rows, **marked)
 

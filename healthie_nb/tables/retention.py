@@ -255,7 +255,9 @@ def definitions(table: pl.DataFrame, *, synthetic: bool) -> Table:
         pl.col("meaning").alias("retained means"),
         *(number(count) for count in ("eligible", "retained", "lost")),
         rated().alias("share"),
-        pl.format("{} of {}", number("as_ours"), number("compared")).alias("judged as by ours"),
+        pl.when(pl.col("compared").is_not_null())
+        .then(pl.format("{} of {}", number("as_ours"), number("compared")))
+        .alias("judged as by ours"),
     )
     return Table("definitions", DEFINITIONS, remarks(table, synthetic=synthetic, n="eligible"), rows)
 

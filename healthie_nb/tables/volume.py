@@ -178,7 +178,9 @@ def booked(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, str] | N
         number("booked"),
         number("usual", decimals=1).alias("usual at this point"),
         signed(pl.col("booked") - pl.col("usual"), decimals=1).alias("more or fewer"),
-        pl.format("{} to {}", number("lowest"), number("highest")).alias("lowest to highest"),
+        pl.when(pl.col("lowest").is_not_null() & pl.col("highest").is_not_null())
+        .then(pl.format("{} to {}", number("lowest"), number("highest")))
+        .alias("lowest to highest"),
         number("earlier").alias("earlier weeks"),
         number("usual_final", decimals=1).alias("usual in the end"),
     )
