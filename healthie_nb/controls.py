@@ -27,9 +27,14 @@ def day(label: str, value: date, *, most: date | None = None) -> ipywidgets.Date
 
 
 def number(label: str, value: int, *, least: int, most: int) -> ipywidgets.BoundedIntText:
-    """Whole number within bounds."""
+    """Whole number within bounds, as wide as its label."""
     return ipywidgets.BoundedIntText(
-        value=value, min=least, max=most, description=label, style=_ABOVE, layout=_layout("6em", INPUT)
+        value=value,
+        min=least,
+        max=most,
+        description=label,
+        style=_ABOVE,
+        layout=_layout(f"{max(6, len(label) * 0.55):.0f}em", INPUT),
     )
 
 

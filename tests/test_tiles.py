@@ -121,7 +121,14 @@ READY = pl.DataFrame(
         "is_ready": [True, True, False, False, False, False],
     }
 )
-BEFORE = pl.DataFrame({"role": ["consent", "intake", "consent"], "clients": [20, 20, 30], "done": [18, 10, 28]})
+BEFORE = pl.DataFrame(
+    {
+        "period": [date(2026, 5, 1), date(2026, 5, 1), date(2026, 6, 1)],
+        "role": ["consent", "intake", "consent"],
+        "clients": [20, 20, 30],
+        "done": [18, 10, 28],
+    }
+)
 
 
 def headline(**options: object) -> list[str]:
@@ -135,7 +142,7 @@ def test_headline_of_forms_sums_the_rows_and_says_of_how_many() -> None:
         "Notes signed within 72 hours: 81% · 81 of 100 visits, 95 % interval 72-87%",
         "Coming visits that lack no form: 33% · 1 of 3 visits on the books",
         "First visits that lack no form: 0% · 0 of 1 visits on the books",
-        "Consent before the first visit: 92% · 46 of 50 clients, 95 % interval 81-97%",
+        "Consent before the first visit: 92% · 46 of 50 clients since May 2026, 95 % interval 81-97%",
     ]
 
 

@@ -168,7 +168,7 @@ def time_to_complete_parts(
     told = (f"{rate:.0%} of {series} at day {day}" for series, rate, day in ends.select("series", "rate", "day").rows())
     why = tables.ledger_says(standing) or (() if rows.height else ("Nothing to show yet",))
     remarks = (*wording.remarks(table, synthetic=synthetic), *why)
-    said = f"Curves. {tables.TIMES}: {', '.join(told) or '; '.join(why)}."
+    said = f"Curves. {tables.TIMES}: {', '.join(told) or 'none yet'}."
     return marks.parts(tables.TIMES, remarks, said, rows=rows, empty=FRAME.tail(0 if rows.height else 3))
 
 

@@ -5,6 +5,7 @@ from healthie_nb.explore.choosing import began, names
 from healthie_nb.explore.clients import retention
 from healthie_nb.explore.forms import forms
 from healthie_nb.explore.given import chosen, days, periods, split_names
+from healthie_nb.explore.paperwork import of_forms
 from healthie_nb.explore.volume import volume
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "forms",
     "matching",
     "names",
+    "of_forms",
     "periods",
     "retention",
     "split_names",

@@ -9,7 +9,7 @@ import polars as pl
 from healthie_nb import forms as metrics
 from healthie_nb.explore import choosing
 from healthie_nb.explore.choosing import WHICH, Name
-from healthie_nb.explore.paperwork import KNOWN, chosen, forms_line, is_one_of
+from healthie_nb.explore.paperwork import KNOWN, chosen, forms_line, is_one_of, of_forms
 from healthie_nb.tables import forms as told
 from healthie_nb.wording import named, period
 
@@ -90,7 +90,7 @@ def measures(source: Paperwork, view: Mapping[str, Any]) -> Answer:
     visits = choosing.began(source.visits, as_of=as_of, **which) if which else source.visits
     files = (source.rows["filled_forms"], source.rows["form_roles"])
     rows = metrics.measures(visits, *files, as_of=as_of, follow_ups=FOLLOW_UPS, **source.known)
-    rows = source.of_forms(view, rows)
+    rows = of_forms(rows, view)
     clients = int(rows.select(pl.col("clients").max().fill_null(0)).item())
     if not clients:
         return source.nothing("No outcome measure is due of new clients", view)
@@ -114,7 +114,7 @@ def measures(source: Paperwork, view: Mapping[str, Any]) -> Answer:
 def requests(source: Paperwork, view: Mapping[str, Any]) -> Answer:
     """How requests stand now, by who asked."""
     everything = metrics.requests(source.rows["form_requests"], source.rows["clients"])
-    rows, senders = source.of_forms(view, everything), view["provider_ids"]
+    rows, senders = of_forms(everything, view), view["provider_ids"]
     rows = rows.filter(is_one_of("sender_id", senders)) if senders else rows
     if rows.is_empty():
         return source.nothing("None of these forms was asked for")
@@ -139,7 +139,7 @@ def times(source: Paperwork, view: Mapping[str, Any]) -> Answer:
     ledger, as_of = source.practice.ledger, view["as_of"]
     counts = ledger.counts()
     files = (source.rows["form_requests"], source.rows["clients"])
-    rows = source.of_forms(view, metrics.time_to_complete(ledger.seen(), counts, *files, as_of=as_of))
+    rows = of_forms(metrics.time_to_complete(ledger.seen(), counts, *files, as_of=as_of), view)
     if rows.is_empty():
         says = metrics.ledger_standing(counts, as_of=as_of)["says"].item()
         return source.nothing(f"No times yet: {says}")
@@ -161,7 +161,7 @@ def times(source: Paperwork, view: Mapping[str, Any]) -> Answer:
 def overdue(source: Paperwork, view: Mapping[str, Any]) -> Answer:
     """Whose forms are overdue, by the client's provider."""
     as_of, after, providers = view["as_of"], view["after_days"], view["provider_ids"]
-    asked = source.of_forms(view, source.rows["form_requests"])
+    asked = of_forms(source.rows["form_requests"], view)
     key = source.practice.pseudonym_key
     rows = metrics.overdue(asked, source.rows["clients"], as_of=as_of, key=key, after_days=after)
     rows = rows.filter(is_one_of("provider_id", providers)) if providers else rows

@@ -42,10 +42,6 @@ class Paperwork:
         choosing.in_order(view)
         return self.visits.filter(pl.col("date").is_between(view["start"], view["end"]), *choosing.alike(view))
 
-    def of_forms(self, view: Mapping[str, Any], rows: pl.DataFrame) -> pl.DataFrame:
-        """Rows of the forms that a view chooses."""
-        return rows.filter(is_one_of("form_id", view["form_ids"])) if view["form_ids"] else rows
-
     def answer(
         self,
         said: str,
@@ -68,6 +64,17 @@ class Paperwork:
         return Answer(
             f"{what}{choosing.said(view, self.names) if view else ''}. Widen the days, choose more, or reset."
         )
+
+
+def of_forms(rows: pl.DataFrame, settings: Mapping[str, Any]) -> pl.DataFrame:
+    """Rows of the forms that the settings choose; of all where they choose none.
+
+    Examples
+    --------
+    >>> of_forms(pl.DataFrame({"form_id": ["7", "8"]}), {"form_ids": ["8"]})["form_id"].to_list()
+    ['8']
+    """
+    return rows.filter(is_one_of("form_id", settings["form_ids"])) if settings["form_ids"] else rows
 
 
 def is_one_of(column: str, ids: Sequence[str]) -> pl.Expr:

@@ -9,7 +9,7 @@ import polars as pl
 
 from healthie_nb.stats import FEW, wilson
 from healthie_nb.tiles.tile import Tile, Tiles
-from healthie_nb.wording import interval, share
+from healthie_nb.wording import interval, period, share
 
 if TYPE_CHECKING:
     from healthie_nb.tiles.tile import Tone
@@ -61,11 +61,13 @@ def forms(
     day = date.fromisoformat(str(as_of))
     signed = notes.select(hits="signed", of="due")
     consents = before_first_visit.filter(pl.col("role") == "consent").select(hits="done", of="clients")
+    since = _since(before_first_visit)
+    consent_target = _target("consent before first visit", targets)
     tiles = [
         _rated(f"Notes signed within {within_hours} hours", signed, "visits", _target("notes signed", targets)),
         _ready("Coming visits that lack no form", readiness),
         _ready("First visits that lack no form", readiness.filter("is_first")),
-        _rated("Consent before the first visit", consents, "clients", _target("consent before first visit", targets)),
+        _rated("Consent before the first visit", consents, f"clients{since}", consent_target),
     ]
     return Tiles(tiles, title=f"Which forms get done, as of {day.day} {day:%b %Y}", synthetic=synthetic)
 
@@ -89,6 +91,14 @@ def _ready(label: str, readiness: pl.DataFrame) -> Tile:
     if visits.is_empty():
         return Tile(label, "none", "no visit is coming")
     return Tile(label, f"{ready / visits.height:.0%}", f"{ready:,} of {visits.height:,} visits on the books")
+
+
+def _since(before_first_visit: pl.DataFrame) -> str:
+    """Say from which month on, where rows have one."""
+    if "period" not in before_first_visit.columns or before_first_visit.is_empty():
+        return ""
+    first = before_first_visit.select(pl.col("period").min()).select(period("period", "month")).item()
+    return f" since {first}"
 
 
 def _target(metric: str, targets: pl.DataFrame | None) -> float | None:

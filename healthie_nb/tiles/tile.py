@@ -16,16 +16,18 @@ Tone = Literal["plain", "green", "amber", "red"]
 # Said in a sign and a word each, for colours are not for everybody.
 SIGNS: Final[dict[str, str]] = {"plain": "", "green": "✓ good", "amber": "! caution", "red": "✕ problem"}
 # Lines and signs alone are coloured, each at least 3:1 on white paper and on Jupyter's dark one; words have the page's.
+# A class named twice outweighs what JupyterLab says of lists.
 STYLE: Final = """
 .hn-tiles{margin:.4em 0 1em;color:inherit;font-size:13px;line-height:1.4}
-.hn-tiles ul{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(13em,100%),1fr));gap:8px;list-style:none;\
-margin:.4em 0;padding:0}
-.hn-tiles li{margin:0;padding:6px 10px;border:1px solid rgba(128,128,128,.45);border-left:4px solid #8a8a8a;\
+.hn-tiles.hn-tiles ul{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(15em,100%),1fr));gap:8px;\
+list-style:none;margin:.4em 0;padding:0}
+.hn-tiles.hn-tiles li{margin:0;padding:6px 10px;border:1px solid rgba(128,128,128,.45);border-left:4px solid #8a8a8a;\
 border-radius:4px;overflow-wrap:anywhere}
 .hn-tiles b{display:block;font-size:24px;line-height:1.25;font-variant-numeric:tabular-nums}
 .hn-tiles small{display:block;font-size:11px}
-.hn-tiles p{margin:.2em 0}
-.hn-tiles .green{border-color:#12855c}.hn-tiles .amber{border-color:#c9700a}.hn-tiles .red{border-color:#d63a3a}
+.hn-tiles.hn-tiles p{margin:.2em 0}
+.hn-tiles.hn-tiles .green{border-color:#12855c}.hn-tiles.hn-tiles .amber{border-color:#c9700a}\
+.hn-tiles.hn-tiles .red{border-color:#d63a3a}
 """.strip()
 
 

@@ -18,10 +18,11 @@ UNCHECKED: Final = "not checked"  # the value of a check for which something was
 ORDER: Final = {"red": SIGNS["red"], "amber": SIGNS["amber"], UNCHECKED: f"? {UNCHECKED}", "green": SIGNS["green"]}
 WANT_A_LOOK: Final = ("red", "amber")
 CHIPS: Final = """
-.hn-tiles .hn-chips{display:flex;flex-wrap:wrap;gap:5px}
-.hn-tiles .hn-chips li{padding:1px 8px}
-.hn-tiles dl{margin:.5em 0}.hn-tiles dt{font-weight:600;margin-top:.5em}
-.hn-tiles dd{margin:0 0 0 1.2em;max-width:60em}
+.hn-tiles.hn-tiles .hn-chips{display:flex;flex-wrap:wrap;gap:5px}
+.hn-tiles.hn-tiles .hn-chips li{padding:1px 8px}
+.hn-tiles.hn-tiles dl{margin:.5em 0}
+.hn-tiles.hn-tiles dt{float:none;width:auto;font-weight:600;margin-top:.5em}
+.hn-tiles.hn-tiles dd{float:none;width:auto;margin:0 0 0 1.2em;max-width:60em}
 .hn-tiles summary{cursor:pointer}
 .hn-tiles .hn-aloud{position:absolute;clip-path:inset(50%);width:1px;height:1px;overflow:hidden;white-space:nowrap}
 """.rstrip()
