@@ -5,6 +5,8 @@ The blocks of a document share one namespace and one empty folder. A block after
 
 from __future__ import annotations
 
+import importlib
+import json
 import os
 import re
 import shlex
@@ -12,11 +14,13 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+from unittest.mock import Mock
 
 import pytest
 
 import healthie_nb
-from healthie_nb import cli
+from healthie_nb import cli, parameters
+from healthie_nb.explore.choosing import LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -152,3 +156,39 @@ def test_methods_and_properties_that_are_documented_are_there() -> None:
     (described,) = re.findall(r"^\| `Practice` \|(.*)\|$", text, re.MULTILINE)
     named = {*re.findall(r"`(\w+)`", described)} - {"connect"}
     assert named <= {*dir(healthie_nb.Practice), *healthie_nb.Practice.__init__.__code__.co_names}
+
+
+QUESTIONS = re.findall(
+    r"^\| (.*?) \| (retention|appointment_volume|form_completion|each of them) \| (.*?) \| (.*?) ?\| (.*?) ?\|$",
+    (PROJECT / "docs" / "questions.md").read_text(encoding="utf-8"),
+    re.MULTILINE,
+)
+EXPLORERS = {
+    name: importlib.import_module(f"healthie_nb.explore.{room}").shows
+    for name, room in (("retention", "clients"), ("appointment_volume", "volume"), ("form_completion", "forms"))
+}
+
+
+@pytest.mark.parametrize(("question", "name", "section", "show", "controls"), QUESTIONS)
+def test_where_a_question_is_answered_is_there(
+    question: str, name: str, section: str, show: str, controls: str
+) -> None:
+    """The notebook has the section, its explorer the view, and the view the controls with the values named."""
+    for notebook in EXPLORERS if name == "each of them" else [name]:
+        cells = json.loads((PROJECT / "notebooks" / f"{notebook}.ipynb").read_text(encoding="utf-8"))["cells"]
+        headings = {
+            line.strip("#").strip()
+            for cell in cells
+            if cell["cell_type"] == "markdown"
+            for line in "".join(cell["source"]).splitlines()
+            if line.startswith("#")
+        }
+        assert section in headings, question
+    if show:
+        (shown,) = (one for one in EXPLORERS[name](Mock()).values() if one.title == show)
+        described = parameters.described(name)
+        for control in controls.split(", "):
+            label, _, value = control.partition(": ")
+            (parameter,) = (one for one in shown.controls if LABELS[one] == label)
+            allowed = described[parameter].allowed
+            assert not value or value in allowed, f"{question}: {control}"
