@@ -149,7 +149,9 @@ def opened(address: str, notebook: str, folder: Path) -> Iterator[Lab]:
         page.route("**/*", guard)
         page.on("console", lambda said: lab.complaints.append(said.text) if said.type == "error" else None)
         page.on("pageerror", lambda error: lab.complaints.append(str(error)))
-        _go(page, address.replace("retention.ipynb", f"{notebook}.ipynb"))
+        # In a workspace of its own: another would open the notebooks of other modules again beside it.
+        own = f"/lab/workspaces/{notebook}/tree/{notebook}.ipynb"
+        _go(page, address.replace("/lab/tree/retention.ipynb", own))
         yield lab
         browser.close()
 

@@ -179,7 +179,11 @@ def test_export_asks_for_whom_and_says_where_it_is(lab: Lab, what: str) -> None:
         lab.control("What").select_option(what)
         lab.press("Export")
         kind = {"inside": "internal", "outside": "external"}[audience]
-        expect(lab.explorer.get_by_text(f"Written: exports/appointment_volume-visits-{kind}")).to_be_visible()
+        # A column whose counts are hidden in part would be too short.
+        is_refused = audience == "outside" and what == "Chart as SVG"
+        written = f"Written: exports/appointment_volume-visits-{kind}"
+        said = "without them its sums would be wrong" if is_refused else written
+        expect(lab.explorer.get_by_text(said)).to_be_visible()
 
 
 def test_code_of_the_view_is_shown(lab: Lab) -> None:
