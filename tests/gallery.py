@@ -161,7 +161,7 @@ REQUESTS = (
         pl.col("index").cast(pl.String).alias("id"),
         "form_id",
         client_id="id",
-        sender_id=pl.when(pl.col("index") % 3 > 0).then(pl.lit("p1")).otherwise(pl.lit("p2")),
+        sender_id=pl.when(pl.col("index") % 4 > 1).then(pl.lit("p1")).otherwise(pl.lit("p2")),
         date_to_show="created_at",
         filled_form_id=pl.when(pl.col("index") % 4 > 0).then("index").cast(pl.String),
         filled_form_is_finished=pl.col("index") % 5 > 1,

@@ -27,7 +27,7 @@ STEPS = [
     ("types", ["mypy"]),
     ("queries", [sys.executable, "-m", "healthie_nb.cli", "check"]),
     ("kept outputs", [sys.executable, "-m", "healthie_nb.cli", "check-notebooks", "notebooks"]),
-    ("tests", [*PYTEST, "-q", "--cov", "--cov-report", "term:skip-covered"]),
+    ("tests", [*PYTEST, "-q", "--cov", "--cov-report", "term:skip-covered", "--durations", "25"]),
     ("doctests", [*PYTEST, "-q", "--doctest-modules", "healthie_nb"]),
     ("notebooks", [*PYTEST, "-q", *NBVAL, "notebooks"]),
 ]

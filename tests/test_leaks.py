@@ -162,6 +162,8 @@ def left(clinic: Served, tmp_path_factory: pytest.TempPathFactory) -> Left:
     """Everything run once, with logging at DEBUG, here and in the notebooks' kernels."""
     left = Left(tmp_path_factory.mktemp("leaks"))
     places = {"TMPDIR": "tmp", "IPYTHONDIR": "ipython", "JUPYTER_RUNTIME_DIR": "runtime", "HEALTHIE_CACHE_DIR": "cache"}
+    # A ledger of the same clinic under another key may be in the folder that all tests share.
+    places["XDG_DATA_HOME"] = "data"
     given = {"HEALTHIE_API_URL": clinic.url, "HEALTHIE_API_KEY": KEY, "HEALTHIE_CACHE_KEY": CACHE_KEY}
     with pytest.MonkeyPatch.context() as patched, logged(left.folder / "process.log"):
         patched.chdir(left.folder)

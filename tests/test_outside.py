@@ -14,7 +14,7 @@ from gallery import CHARTS, NAMES, WORKLIST, Shown
 from IPython.core.formatters import DisplayFormatter
 from IPython.display import Markdown
 
-from healthie_nb import charts, disclosure, display, outside, tables
+from healthie_nb import charts, disclosure, display, outside, pictures, tables
 from healthie_nb.handover import MAY_LEAVE, Handover
 from healthie_nb.tiles import Tile, Tiles
 
@@ -48,7 +48,8 @@ def test_chart_and_table_show_what_the_practice_sees_or_nothing(shown: Shown, hi
     """No number is another one because some are hidden, and none is written as nothing."""
     if shown.name in disclosure.ADDING:
         return
-    assert shown.chart(hide(shown)).to_dict()
+    drawing = pictures.svg(display.finished(shown.chart(hide(shown)).to_dict()), {})
+    assert "e+308" not in drawing  # a picture without an end
     inside, outside = (shown.parts(rows) for rows in (None, hide(shown)))
     outside["datasets"].pop("targets", None)  # the practice's own lines, or one that is not to be seen
     assert numbers(json.dumps(outside)) <= numbers(json.dumps(inside))

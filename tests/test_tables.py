@@ -130,6 +130,20 @@ def test_requests_are_by_form_and_of_one_form_by_sender() -> None:
     assert one["completed"].cast(pl.Int64).sum() == asked.height
 
 
+def test_sum_of_what_is_partly_hidden_is_hidden() -> None:
+    """A form's requests less one sender's would be a number that is nobody's."""
+    table = forms.requests(REQUESTS, pl.DataFrame({"id": REQUESTS["client_id"].unique(), "is_active": True}))
+    counts = ["requests", "open", "started", "completed", "withdrawn", "waiting_or_done"]
+    is_first = pl.int_range(pl.len()) == 0
+    hidden = table.with_columns(pl.when(~is_first).then(pl.col(counts)))
+    rows = tables.requests(hidden, synthetic=True).rows
+    assert rows.filter(form="f1")["asked for"].item() == ""
+    assert rows.filter(pl.col("form") != "f1").equals(
+        tables.requests(table, synthetic=True).rows.filter(pl.col("form") != "f1")
+    )
+    assert "too few to tell" in charts.requests_parts(hidden, synthetic=True)["description"]
+
+
 def curve(least: list[int], most: list[int]) -> pl.DataFrame:
     times = pl.DataFrame({"least": least, "most": most}, schema={"least": pl.Int64, "most": pl.Int64})
     return forms.turnbull(times).select(pl.lit("f1").alias("form_id"), pl.all())

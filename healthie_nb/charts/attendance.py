@@ -219,7 +219,7 @@ def lead_parts(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, str]
     told = ", ".join(f"{row} {text}" for row, text in rows.select("row", pl.col("text").fill_null("none")).rows())
     notes = wording.remarks(table, synthetic=synthetic, n="due")
     said = f"Dots with intervals, by how far ahead visits were booked. {told or 'None'}."
-    return marks.parts(tables.LEAD, notes, said, rows=rows, targets=marks.NO_LINES)
+    return marks.parts(tables.LEAD, notes, said, rows=marks.placed(rows), targets=marks.NO_LINES)
 
 
 def funnel_plot_parts(

@@ -96,7 +96,7 @@ def measures_parts(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, 
     said = "; ".join(f"{row}, {window}: {text} of {wording.told(n)}" for row, window, text, n in told)
     remarks = wording.remarks(table, synthetic=synthetic, n="clients")
     said = f"Dots with intervals. {said or 'No measures'}."
-    return marks.parts(tables.MEASURES, remarks, said, rows=rows, targets=marks.NO_LINES)
+    return marks.parts(tables.MEASURES, remarks, said, rows=marks.placed(rows), targets=marks.NO_LINES)
 
 
 def requests_parts(
@@ -127,7 +127,7 @@ def requests_parts(
     )
     rows = _ranked(summed, tables.STANDINGS, ["row", "n", "text", "interval"])
     ends = summed.select("row", total="requests", text=pl.format("{} completed", "text"))
-    told = "; ".join(f"{row}: {total:,}, {text}" for row, total, text in ends.rows())
+    told = "; ".join(f"{row}: {wording.told(total)}, {text or 'none'}" for row, total, text in ends.rows())
     remarks = wording.remarks(summed, synthetic=synthetic, n="waiting_or_done")
     said = f"Bars of the forms asked for. {told or 'None was asked for'}."
     return marks.parts(tables.REQUESTS, remarks, said, rows=rows, ends=ends)

@@ -226,6 +226,11 @@ def dots(title: str, *, by_series: bool = False) -> alt.LayerChart:
     return beside(intervals, base.mark_point(filled=True, size=70), line, name, step=step)
 
 
+def placed(rows: pl.DataFrame, at: str = "rate") -> pl.DataFrame:
+    """Return rows for `dots` and `bars`: none where none has a place, as Vega draws what has no extent without end."""
+    return rows if rows[at].is_not_null().any() else rows.clear()
+
+
 def bars(title: str, fields: Mapping[str, str]) -> alt.LayerChart:
     """Stack counts of categories in bars, made up of series.
 

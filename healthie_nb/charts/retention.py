@@ -178,7 +178,8 @@ def states_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]:
     ends = rows.select("row", total="count", text=pl.format("{}  ·  {}", wording.number("count"), "text"))
     told = (f"{row}: {text}" for row, _, text in ends.rows())
     said = f"Bars of {wording.told(total)} clients by where they stand. {'; '.join(told)}."
-    return marks.parts(tables.STATES, wording.remarks(table, synthetic=synthetic), said, rows=rows, ends=ends)
+    remarks = wording.remarks(table, synthetic=synthetic)
+    return marks.parts(tables.STATES, remarks, said, rows=marks.placed(rows), ends=marks.placed(ends, "total"))
 
 
 def flow_parts(
@@ -231,7 +232,8 @@ def definitions_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]
     told = rows.select("row", "series", pl.col("text").fill_null("none")).rows()
     said = "; ".join(f"{row}, {meaning}: {text}" for row, meaning, text in told)
     notes = wording.remarks(table, synthetic=synthetic, n="eligible")
-    return marks.parts(tables.DEFINITIONS, notes, f"Dots with intervals. {said}.", rows=rows, targets=marks.NO_LINES)
+    said = f"Dots with intervals. {said}."
+    return marks.parts(tables.DEFINITIONS, notes, said, rows=marks.placed(rows), targets=marks.NO_LINES)
 
 
 def _funnel() -> alt.LayerChart:

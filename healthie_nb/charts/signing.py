@@ -56,7 +56,8 @@ def notes_parts(
     said = "; ".join(f"{row}: {text}" for row, text in rows.select("row", pl.col("text").fill_null("none")).rows())
     title, notes_ = tables.notes_title(within_hours), tables.notes_remarks(table, synthetic=synthetic)
     lines = _latest(targets)
-    return marks.parts(title, notes_, f"Dots with intervals. {said or 'No visits'}.", rows=rows, targets=lines)
+    said = f"Dots with intervals. {said or 'No visits'}."
+    return marks.parts(title, notes_, said, rows=marks.placed(rows), targets=lines)
 
 
 def notes_over_time_parts(

@@ -258,12 +258,16 @@ def ready_remarks(table: pl.DataFrame, *, synthetic: bool) -> tuple[str, ...]:
 
 
 def asked(table: pl.DataFrame, *, by: str) -> pl.DataFrame:
-    """Sum requests by form or by sender, with the share completed: rate, low, high, few."""
+    """Sum requests by form or by sender, with the share completed: rate, low, high, few.
+
+    A sum of which a part is hidden, as from readers outside the practice, is hidden.
+    """
+    counts = ["requests", *STANDINGS, "waiting_or_done"]
     low, high = wilson("completed", "waiting_or_done")
     rate = pl.when(pl.col("waiting_or_done") > 0).then(pl.col("completed") / pl.col("waiting_or_done"))
     return (
         table.group_by(by)
-        .agg(pl.col("requests", *STANDINGS, "waiting_or_done").sum())
+        .agg(pl.when(pl.col(name).null_count() == 0).then(pl.col(name).sum()).alias(name) for name in counts)
         .sort("requests", by, descending=[True, False], nulls_last=True)
         .with_columns(rate=rate, low=low, high=high, few=pl.col("waiting_or_done") < FEW)
     )
