@@ -63,7 +63,7 @@ def clustered(per_client: pl.DataFrame, *, by: Sequence[str], hits: str, of: str
     Examples
     --------
     >>> visits = pl.DataFrame({"client_id": ["a", "b", "c"], "missed": [4, 0, 0], "due": [4, 4, 4]})
-    >>> clustered(visits, by=[], hits="missed", of="due").select("design_effect", pl.col("low").round(3)).row(0)
+    >>> clustered(visits, by=[], hits="missed", of="due").select(pl.col("design_effect", "low").round(3)).row(0)
     (6.0, 0.045)
     """
     k, n = pl.col(hits), pl.col(of)
