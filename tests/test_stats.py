@@ -5,7 +5,9 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 from scipy.stats import binom
+from statsmodels.duration.survfunc import SurvfuncRight
 from statsmodels.regression.linear_model import OLS
 from statsmodels.stats.proportion import proportion_confint
 
@@ -95,6 +97,31 @@ def test_survival_agrees_with_lifelines(pairs: list[tuple[int, bool]]) -> None:
         ours.filter((pl.col("survival") == 0) | (pl.col("survival") == 1))["low"].null_count()
         == ours.height - inside.height
     )
+
+
+def statsmodels_errors(spells: pl.DataFrame) -> pl.DataFrame:
+    """Day of each event and Greenwood's standard error from then on, null once nobody is left."""
+    with np.errstate(all="ignore"):
+        curve = SurvfuncRight(spells["days"].to_numpy(), spells["ended"].cast(pl.Int64).to_numpy())
+    errors = pl.DataFrame({"day": curve.surv_times, "se": curve.surv_prob_se})
+    return errors.cast({"day": pl.Int64, "se": pl.Float64}).fill_nan(None)
+
+
+def test_standard_error_on_lung_is_statsmodels() -> None:
+    ours = kaplan_meier(lung()).filter(pl.col("events") > 0).select("day", "se")
+    assert ours.height == 139  # distinct days of death
+    assert_frame_equal(ours, statsmodels_errors(lung()), abs_tol=1e-12)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.tuples(st.integers(0, 15), st.booleans()), min_size=1, max_size=40))
+def test_standard_error_agrees_with_statsmodels(pairs: list[tuple[int, bool]]) -> None:
+    days, ended = map(list, zip(*pairs, strict=True))
+    theirs = statsmodels_errors(spells_of(days, ended))
+    # Before the first event, and on days on which somebody is only censored, it is as it was.
+    start = pl.DataFrame({"day": [-1], "se": [0.0]})
+    ours = kaplan_meier(spells_of(days, ended)).select("day", "se")
+    assert_frame_equal(ours, ours.select("day").join_asof(pl.concat([start, theirs]), on="day"), abs_tol=1e-12)
 
 
 def test_interval_of_the_median_is_lifelines_log_log() -> None:
