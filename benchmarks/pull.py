@@ -59,7 +59,9 @@ Took = dict[str, Any]
 def load(url: str, folder: Path, *, max_rps: float, now: datetime, kept: Path | None) -> dict[str, Any]:
     """Load every appointment as an analyst does, and return what it took."""
     began_s, cpu_s = time.perf_counter(), _cpu_s()
-    practice = Practice(Settings(url=url, key=KEY, max_rps=max_rps, cache_dir=folder), clock=lambda: now)
+    practice = Practice(
+        Settings(url=url, key=KEY, max_rps=max_rps, cache_dir=folder, data_dir=folder), clock=lambda: now
+    )
     connected_s = time.perf_counter()
     rows = practice.load("appointments", start=START, end=END)
     wall_s = time.perf_counter() - connected_s
@@ -72,7 +74,7 @@ def load(url: str, folder: Path, *, max_rps: float, now: datetime, kept: Path | 
 
 def reads(url: str, folder: Path, plain: Path) -> dict[str, float]:
     """Load what is stored, and read the same rows from one plain Parquet file, in turns; return the medians."""
-    practice = Practice(Settings(url=url, key=KEY, cache_dir=folder), clock=lambda: NOW)
+    practice = Practice(Settings(url=url, key=KEY, cache_dir=folder, data_dir=folder), clock=lambda: NOW)
     practice.load("appointments", start=START, end=END).write_parquet(plain, compression="lz4")
     stored, unencrypted = [], []
     for _ in range(7):

@@ -47,7 +47,7 @@ class Connection:
     @contextlib.asynccontextmanager
     async def session(self) -> AsyncIterator[Session]:
         """Open a session whose requests keep to the key's pace."""
-        with Pace(self.settings.cache_dir, self.settings.key, ceiling=self.settings.max_rps) as pace:
+        with Pace(self.settings.data_dir, self.settings.key, ceiling=self.settings.max_rps) as pace:
             async with Session(self.settings, pace, warned=self._note) as session:
                 yield session
 

@@ -149,7 +149,7 @@ def _answers(connection: Connection) -> Iterator[Finding]:
     told = run(main)
     yield _clock(told)
     yield from found
-    with Pace(connection.settings.cache_dir, connection.settings.key, ceiling=connection.settings.max_rps) as pace:
+    with Pace(connection.settings.data_dir, connection.settings.key, ceiling=connection.settings.max_rps) as pace:
         says = f"{pace.rate:.0f} requests a second learned so far, {connection.settings.max_rps:.0f} at most"
     yield Finding("pace", "ok", says)
 

@@ -2,7 +2,8 @@
 
 A generic cell rate limiter (GCRA) in SQLite: requests are spread evenly, not sent in bursts, because Healthie's
 allowance is shared with the practice's portal. The rate starts at a tenth of the ceiling, rises to it in about ten
-seconds, is cut when the server refuses and then rises slowly near the rate that was refused.
+seconds, is cut when the server refuses and then rises slowly near the rate that was refused. The ceiling holds for any
+second, whatever wakes up late: so a little less than it is used, and a request is counted when it goes.
 """
 
 from __future__ import annotations
@@ -14,22 +15,30 @@ import logging
 import os
 import sqlite3
 import time
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
 
+T = TypeVar("T")
+
 logger = logging.getLogger(__name__)
 
+FILE = "pace.sqlite"
 START = 0.1  # of the ceiling
 RAMP_S = 10.0
-BURST = 3  # requests that may follow each other at once, so that a late wake-up is made good
+EARLY, OF_THE_CEILING = (
+    2.0,
+    0.02,
+)  # requests that may go early to make good a late wake-up: so many, or of a low ceiling
+SLACK = 0.005  # of the ceiling, for what happens between here and the server
 CUT, TOUCHED = 0.9, 0.97  # of the rate, when refused; and when it was not for a while: then the limit was only touched
 CALM_S = 5.0
 CREEP = 0.002  # of the ceiling, per second, above the rate that was last refused
 LEAST_RPS = 0.5
 AHEAD_S = 120.0  # a schedule further ahead than this was written by another clock
+TICK_S = 1e-6  # what the wall clock can tell apart
 
 
 class _State(NamedTuple):
@@ -56,10 +65,11 @@ class Pace:
     ) -> None:
         self._key = hashlib.sha256(f"healthie-nb pace {key}".encode()).hexdigest()[:32]
         self._ceiling, self._clock, self._sleep = ceiling, clock, sleep
+        self._early = min(EARLY, OF_THE_CEILING * ceiling)
         self._queue = asyncio.Lock()
-        self._database = _open(folder)
-        with self._transaction() as state:
-            self.rate = state.rate  # requests per second, as learned so far
+        self._last = _State(0.0, ceiling * START, ceiling, 0.0, 0.0)
+        self._folder, self._database = folder, _opened(folder)
+        self._surely(self._look)
 
     def __enter__(self) -> Self:
         return self
@@ -67,16 +77,23 @@ class Pace:
     def __exit__(self, *_: object) -> None:
         self._database.close()
 
+    @property
+    def rate(self) -> float:
+        """Requests per second, as learned so far."""
+        return self._last.rate
+
     async def turn(self) -> None:
-        """Wait until one request may be sent."""
-        # One reservation at a time: a queue of reservations would hold on to the rate of when it was made.
+        """Wait until one request may be sent, and count it."""
+        # One waits at a time, and counts its request when it goes: what came meanwhile, from whomever, is heeded.
         async with self._queue:
-            wait_s = self._reserve()
-            if wait_s > 0:
+            while (wait_s := self._surely(self._claim)) > 0:
                 await self._sleep(wait_s)
 
     def refused(self, *, retry_after_s: float = 0.0) -> None:
         """Take note that the server refused a request: slow down, and stay away for as long as it says."""
+        self._surely(lambda: self._slow_down(retry_after_s))
+
+    def _slow_down(self, retry_after_s: float) -> None:
         with self._transaction() as state:
             now = self._clock()
             due = max(state.due, now + min(retry_after_s, AHEAD_S))
@@ -85,17 +102,26 @@ class Pace:
                 self._keep(state._replace(due=due))
                 return
             left = TOUCHED if now - state.cut > CALM_S else CUT
-            self.rate = rate = max(LEAST_RPS, state.rate * left)
+            rate = max(LEAST_RPS, state.rate * left)
             self._keep(_State(due=due, rate=rate, knee=rate, seen=now, cut=now))
 
-    def _reserve(self) -> float:
+    def _look(self) -> None:
+        with self._transaction() as state:
+            self._last = state
+
+    def _claim(self) -> float:
+        """Count a request, if one may go now; else return how long to wait."""
         with self._transaction() as state:
             now = self._clock()
+            due = state.due if state.due - now <= AHEAD_S else now
+            if due - now > TICK_S:
+                return due - now
+            # At the ceiling so many seconds between two that any second has room for those that go early.
             rate = self._risen(state, now)
-            due = state.due if state.due - now < AHEAD_S else now
-            self.rate, interval_s = rate, 1 / rate
-            self._keep(state._replace(due=max(due, now) + interval_s, rate=rate, seen=now))
-            return due - now - (BURST - 1) * interval_s
+            interval_s = 1 / (rate * (1 - SLACK - self._early / self._ceiling))
+            due = max(due, now - self._early * interval_s) + interval_s
+            self._keep(state._replace(due=due, rate=rate, seen=now))
+            return 0.0
 
     def _risen(self, state: _State, now: float) -> float:
         """Return the rate after the time since the last request, of which a pause counts as a second at most."""
@@ -105,6 +131,15 @@ class Pace:
         risen = max(fast, state.rate) + (passed_s * self._ceiling * CREEP if fast >= knee else 0.0)
         return min(risen, self._ceiling)
 
+    def _surely(self, step: Callable[[], T]) -> T:
+        """Take a step that may be repeated; where the shared file fails, a second time elsewhere."""
+        try:
+            return step()
+        except sqlite3.Error as error:
+            self._database.close()
+            self._database = _opened(self._folder, after=error)
+            return step()
+
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[_State]:
         self._database.execute("BEGIN IMMEDIATE")
@@ -112,24 +147,39 @@ class Pace:
             row = self._database.execute(
                 "SELECT due, rate, knee, seen, cut FROM pace WHERE key = ?", (self._key,)
             ).fetchone()
-            yield _State(*row) if row else _State(0.0, self._ceiling * START, self._ceiling, 0.0, 0.0)
+            yield _State(*row) if row else self._last
         finally:
-            self._database.execute("COMMIT")
+            if self._database.in_transaction:  # A failure may have ended it.
+                self._database.execute("COMMIT")
 
     def _keep(self, state: _State) -> None:
         self._database.execute("INSERT OR REPLACE INTO pace VALUES (?, ?, ?, ?, ?, ?)", (self._key, *state))
+        self._last = state
 
 
-def _open(folder: Path) -> sqlite3.Connection:
-    """Open the shared file; where that cannot be, pace alone, in memory."""
+def _opened(folder: Path, *, after: Exception | None = None) -> sqlite3.Connection:
+    """Open the shared file, a new one in the place of a damaged one; where that cannot be, pace alone, in memory."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = folder / "pace.sqlite"
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        return _prepared(sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False))
-    except (OSError, sqlite3.Error):
-        logger.warning("the pace cannot be shared through %s; other processes are not seen", folder)
-        return _prepared(sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False))
+        if _is_damage(after):
+            for ending in ("", "-wal", "-shm"):
+                (folder / f"{FILE}{ending}").unlink(missing_ok=True)
+        if after is None or _is_damage(after):
+            return _shared(folder / FILE)
+    except (OSError, sqlite3.Error) as error:
+        if after is None:
+            return _opened(folder, after=error)
+    logger.warning("the pace cannot be shared through %s; other processes are not seen", folder)
+    return _prepared(sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False))
+
+
+def _is_damage(error: Exception | None) -> bool:
+    return getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def _shared(path: Path) -> sqlite3.Connection:
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    return _prepared(sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False))
 
 
 def _prepared(database: sqlite3.Connection) -> sqlite3.Connection:

@@ -33,7 +33,7 @@ OWNER = {"currentUser": {"id": "1", "timezone": "Europe/Berlin", "organization":
 
 
 def connected(url: str, folder: pathlib.Path, key: str = KEY, **settings: object) -> Practice:
-    return Practice(Settings(url=url, key=key, cache_dir=folder, cache_key="0" * 64, **settings))  # type: ignore[arg-type]
+    return Practice(Settings(url=url, key=key, cache_dir=folder, data_dir=folder, cache_key="0" * 64, **settings))  # type: ignore[arg-type]
 
 
 def said(body: object) -> bytes:
@@ -180,7 +180,7 @@ from healthie_nb.settings import Settings
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 with serving(World(clients=400), Behaviour(latency_ms=(300, 400), rate=None)) as served:
-    practice = Practice(Settings(url=served.url, key=served.key, cache_dir=pathlib.Path({folder!r})))
+    practice = Practice(Settings(url=served.url, key=served.key, data_dir=pathlib.Path({folder!r})))
     threading.Timer(1.0, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
     started = time.monotonic()
     try:
