@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import json
 import random
+import sqlite3
 import subprocess
 import sys
 import time
 from bisect import bisect_left
+from email.utils import formatdate
 from typing import TYPE_CHECKING
 
 import pytest
+from conftest import answering
 from truths import clinic
 
-from healthie_nb.pace import Pace
+from healthie_nb.demo import Settings as Behaviour
+from healthie_nb.demo import World, serving
+from healthie_nb.failures import AuthenticationError
+from healthie_nb.pace import AHEAD_S, FILE, Pace
+from healthie_nb.practice import Practice
+from healthie_nb.settings import Settings
 
 if TYPE_CHECKING:
     import pathlib
@@ -127,13 +136,36 @@ def test_refusals_of_one_second_are_one_sign_and_those_that_go_on_a_stronger_one
     assert rates == pytest.approx([97, 97, 97 * 0.9, 97 * 0.9 * 0.97])
 
 
-def test_retry_after_is_waited_for(tmp_path: pathlib.Path) -> None:
+@pytest.mark.parametrize("ceiling", [0.5, 5, 100])
+@pytest.mark.parametrize("retry_after_s", [1, 30, 600])
+def test_retry_after_is_waited_for_to_the_end_however_slow_the_pace(
+    tmp_path: pathlib.Path, ceiling: float, retry_after_s: float
+) -> None:
     clock = Clock()
-    with pace(tmp_path, clock) as limiter:
+    with pace(tmp_path, clock, ceiling=ceiling) as limiter:
         turns(limiter, clock, 1)
         at = clock.now
-        limiter.refused(retry_after_s=30)
-        assert turns(limiter, clock, 31)[0] >= at + 29
+        limiter.refused(retry_after_s=retry_after_s)
+        assert turns(limiter, clock, 1)[0] >= at + min(retry_after_s, AHEAD_S)
+
+
+def test_retry_after_of_a_server_is_enough_to_be_admitted(tmp_path: pathlib.Path) -> None:
+    """Over HTTP, one request a second at most: whoever asks a moment before the second is over is refused again."""
+    with serving(World(clients=5), Behaviour(rate=1, retry_after_s=1)) as served:
+        folders = {"cache_dir": tmp_path, "data_dir": tmp_path}
+        practice = Practice(Settings(url=served.url, key=served.key, max_rps=20, **folders))
+        practice.load("current_user")
+        assert served.application.throttle.refused == 1
+
+
+def test_retry_after_may_be_a_date(tmp_path: pathlib.Path) -> None:
+    until = int(time.time()) + 2
+    refused = (429, {"Retry-After": formatdate(until, usegmt=True)}, b"")
+    with answering(refused, (200, {}, b'{"data": {"currentUser": null}}')) as (url, asked):
+        with pytest.raises(AuthenticationError, match="does not know the key's owner"):
+            Practice(Settings(url=url, key="gh_live_other", cache_dir=tmp_path, data_dir=tmp_path, cache_key="0" * 64))
+        assert time.time() >= until
+    assert len(asked) == 2
 
 
 def test_a_lower_ceiling_is_kept_to_at_once(tmp_path: pathlib.Path) -> None:
@@ -153,13 +185,47 @@ def test_a_clock_that_moved_back_does_not_stop_the_pull(tmp_path: pathlib.Path) 
         assert turns(limiter, clock, 1)[0] - before < 1
 
 
+@pytest.mark.parametrize("spoilt", [b"not a database" * 500, b"SQLite format 3\0" + bytes(9_000)])
+def test_a_damaged_file_gives_way_to_a_new_one(tmp_path: pathlib.Path, spoilt: bytes) -> None:
+    clock = Clock()
+    (tmp_path / FILE).write_bytes(spoilt)
+    with pace(tmp_path, clock) as limiter:
+        turns(limiter, clock, 5)
+        learned = limiter.rate
+    with pace(tmp_path, clock) as again:
+        assert again.rate == learned > 10
+        turns(again, clock, 1)
+        learned = again.rate
+        again._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with (tmp_path / FILE).open("r+b") as file:  # under its feet
+            file.write(spoilt)
+        (tmp_path / f"{FILE}-wal").write_bytes(b"")
+        with pace(tmp_path, clock, key="another") as other:
+            turns(other, clock, 1)
+        assert len(turns(again, clock, 1)) > 10
+        assert again.rate >= learned
+
+
+def test_what_is_full_or_locked_ends_no_pull_and_what_was_learned_stays(tmp_path: pathlib.Path) -> None:
+    clock = Clock()
+    with pace(tmp_path, clock) as limiter:
+        turns(limiter, clock, 5)
+        learned = limiter.rate
+        limiter._database.execute("PRAGMA busy_timeout=0")
+        with contextlib.closing(sqlite3.connect(tmp_path / FILE, isolation_level=None)) as another:
+            another.execute("BEGIN IMMEDIATE")
+            assert most_in_a_second(turns(limiter, clock, 2)) > 20
+            limiter.refused()
+        assert limiter.rate > learned
+
+
 def test_the_key_is_not_in_the_file(tmp_path: pathlib.Path) -> None:
     clock = Clock()
     with pace(tmp_path, clock) as limiter:
         turns(limiter, clock, 0.1)
         held = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert b"s3cret" not in held
-    assert (tmp_path / "pace.sqlite").stat().st_mode & 0o077 == 0
+    assert (tmp_path / FILE).stat().st_mode & 0o077 == 0
 
 
 def test_where_no_file_can_be_written_the_pace_goes_on_alone(tmp_path: pathlib.Path) -> None:
