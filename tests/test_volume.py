@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from oracle import Oracle, on_worlds
+from polars.testing import assert_frame_equal
 
 from healthie_nb import volume
 from healthie_nb.demo import Settings as Behaviour
 from healthie_nb.demo import World, serving, truth
+from healthie_nb.stats import clustered
 from healthie_nb.visits import APPOINTMENTS, ATTENDANCE, MetricError, example, visits
 
 if TYPE_CHECKING:
@@ -161,12 +163,13 @@ def test_rates(oracle: Oracle, by: Any, given_rows: list[dict[str, Any]]) -> Non
     ours = oracle.everywhere(world, lambda v: volume.rates(v, as_of=AS_OF, every="month", by=by, since="2023-12-01"))
     columns = {"first visit": "first", "provider": "provider_id", "modality": "modality"}
     keys = ", ".join(["month", *(columns[name] for name in by)])
-    theirs = oracle.rows(f"""
+    marked = """
     , marked as (select *, status in ('occurred', 'checked_in') kept, status = 'no_show' missed,
         case late when 'status' then status = 'late_cancelled'
           else status in ('cancelled', 'late_cancelled') and by_notice end is_late
       from cp, (values ('no-show', 0), ('lost', 1)) m(measure, rank), (values ('status'), ('notice')) l(late)
-      where date >= date '2023-12-01')
+      where date >= date '2023-12-01')"""
+    theirs = oracle.rows(f"""{marked}
     select {keys}, measure, late, count(distinct client_id) filter (kept or missed or is_late),
         count(*) filter (kept or missed or is_late),
         count(*) filter (missed or (is_late and measure = 'lost')), count(*) filter (status = 'unrecorded')
@@ -175,6 +178,18 @@ def test_rates(oracle: Oracle, by: Any, given_rows: list[dict[str, Any]]) -> Non
     names = ["period", *(("is_first",) if by == ["first visit"] else ("provider_id", "modality") if by else ())]
     assert ours.select(*names, "measure", "late", "clients", "due", "missed", "unmarked").rows() == theirs
     some = ours.filter(pl.col("due") > 0)
+    slices = [*names, "measure", "late"]
+    counted = {"client_id": pl.String, "due": pl.Int64, "missed": pl.Int64}
+    per_client = oracle.rows(f"""{marked}
+    select {keys}, measure, late, client_id, count(*), count(*) filter (missed or (is_late and measure = 'lost'))
+    from marked where kept or missed or is_late group by all""")
+    schema = {name: ours.schema[name] for name in slices} | counted
+    robust = clustered(pl.DataFrame(per_client, schema=schema, orient="row"), by=slices, hits="missed", of="due")
+    assert_frame_equal(
+        some.select(*slices, "design_effect", low="robust_low", high="robust_high"),
+        robust.select(*slices, "design_effect", "low", "high"),
+        check_row_order=False,
+    )
     assert (some["robust_low"] <= some["low"] + 1e-12).all()
     assert (some["if_kept"] <= some["rate"]).all()
     assert (some["if_missed"] >= some["rate"]).all()
