@@ -54,7 +54,7 @@ class Cabinet:
     """What a practice keeps: on disk where there is a key to encrypt it with, else in memory."""
 
     def __init__(self, root: Path, key: bytes | None, *, practice: str, identity: tuple[object, ...]) -> None:
-        self.root = root / "store" / readable_name(practice, identity)
+        self.root = kept_folder(root / "store", practice, identity)
         self._key, self._practice = key, practice
         self._memory: dict[str, Store] = {}
 
@@ -150,8 +150,18 @@ def cache_key(settings: Settings) -> bytes | None:
 
 def readable_name(name: str, *identity: object) -> str:
     """Return a folder's name that says what it holds, with eight hex digits that tell it from others."""
-    digest = hashlib.sha256(repr(identity).encode()).hexdigest()[:8]
-    return f"{re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-')[:40]}-{digest}"
+    return f"{re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-')[:40]}-{_digest(identity)}"
+
+
+def kept_folder(parent: Path, name: str, *identity: object) -> Path:
+    """Return where what has this identity is kept: where it was first, should its name have changed since."""
+    folder = parent / readable_name(name, *identity)
+    before = sorted(parent.glob(f"*-{_digest(identity)}"))
+    return folder if folder in before or not before else before[0]
+
+
+def _digest(identity: tuple[object, ...]) -> str:
+    return hashlib.sha256(repr(identity).encode()).hexdigest()[:8]
 
 
 def purge(root: Path) -> None:

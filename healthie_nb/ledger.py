@@ -13,7 +13,7 @@ import polars as pl
 
 from healthie_nb.frame import INSTANT
 from healthie_nb.query import HealthieError
-from healthie_nb.shelves import Folder
+from healthie_nb.shelves import UNREADABLE, Folder, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,24 +40,30 @@ class Ledger:
     """The ledger of one practice, encrypted as its store is; without a key nothing is kept, and it is empty."""
 
     def __init__(self, folder: Path, key: bytes | None) -> None:
-        self._folder, self._place = folder, Folder(folder, key) if key else None
+        self._folder, self._key = folder, key
 
     @property
     def is_kept(self) -> bool:
         """Whether there is a key to keep it with."""
-        return self._place is not None
+        return self._key is not None
 
-    def record(self, requests: pl.DataFrame, *, seen_at: datetime) -> None:
-        """Append the requests whose state is not the one last seen, and how many there are of each status."""
-        self.counts()  # nothing is added to a ledger of which a part cannot be read
+    def verify(self) -> None:
+        """Raise LedgerError unless all of it can be read: nothing is added to a ledger of which a part cannot."""
+        self.counts()
+        self.seen()
+
+    def record(self, requests: pl.DataFrame, *, seen_at: datetime, are_all: bool = True) -> None:
+        """Append the requests whose state is not the one last seen; of all requests, also how many have each status."""
+        self.verify()
         now = pl.lit(seen_at, dtype=INSTANT).alias("seen_at")
         state = requests.select("id", "status", "date_to_show", is_finished="filled_form_is_finished")
         known = self.seen().group_by("id", maintain_order=True).last().drop("seen_at")
         news = state.join(known, on=state.columns, how="anti", nulls_equal=True)
-        counts = state.group_by("status").agg(pl.len().cast(pl.Int64).alias("requests")).sort("status", nulls_last=True)
         if news.height:
             self._append("seen", news.with_columns(now), seen_at)
-        self._append("counts", counts.with_columns(now), seen_at)
+        if are_all:
+            counts = state.group_by("status").agg(pl.len().cast(pl.Int64).alias("requests"))
+            self._append("counts", counts.sort("status", nulls_last=True).with_columns(now), seen_at)
 
     def seen(self) -> pl.DataFrame:
         """Return every state in which a form request was seen.
@@ -75,22 +81,38 @@ class Ledger:
         return self._read("counts", COUNTS)
 
     def _append(self, kind: str, rows: pl.DataFrame, seen_at: datetime) -> None:
-        if self._place is None:
+        if self._key is None:
             raise LedgerError(NO_KEY)
-        self._place.put(f"{kind}-{seen_at:%Y%m%dT%H%M%S%f}", rows)
+        with contextlib.suppress(StoreError, OSError):
+            Folder(self._folder, self._key).put(f"{kind}-{seen_at:%Y%m%dT%H%M%S%f}", rows)
+            return
+        raise LedgerError(
+            f"{self._folder} cannot be written, so what was seen of form requests is not kept; make room there, or "
+            "make it yours, and load them again: what they were today is not to be had later"
+        )
 
     def _read(self, kind: str, columns: Mapping[str, pl.DataType]) -> pl.DataFrame:
         found = [pl.DataFrame(schema=dict(columns))]
-        if self._place is None:
-            return found[0]
-        for path in sorted(self._folder.glob(f"{kind}-*.parquet")):
+        for path in self._paths(kind) if self._key else ():
             rows = None
-            with contextlib.suppress(pl.exceptions.PolarsError, OSError):
-                rows = self._place.scan(path.stem).collect()
+            with contextlib.suppress(*UNREADABLE):
+                rows = Folder(self._folder, self._key or b"").scan(path.stem).collect()
             if rows is None or rows.schema != columns:
-                raise LedgerError(
-                    f"{path} cannot be read, so nothing was added to the ledger; it cannot be made again. Set the "
-                    "HEALTHIE_CACHE_KEY it was written with, or bring the file back from a backup"
-                )
+                raise _unreadable(path)
             found.append(rows)
         return pl.concat(found)
+
+    def _paths(self, kind: str) -> list[Path]:
+        """Return its files of a kind, in order. A folder that may not be read is not an empty one."""
+        with contextlib.suppress(OSError):
+            return sorted(path for path in self._folder.iterdir() if path.match(f"{kind}-*.parquet"))
+        if self._folder.exists():
+            raise _unreadable(self._folder)
+        return []
+
+
+def _unreadable(path: Path) -> LedgerError:
+    return LedgerError(
+        f"{path} cannot be read, so nothing was added to the ledger; it cannot be made again. Set the "
+        "HEALTHIE_CACHE_KEY it was written with, or bring the file back from a backup"
+    )

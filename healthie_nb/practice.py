@@ -2,52 +2,38 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 import secrets
-import warnings
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-import polars as pl
-
 from healthie_nb import query as queries
 from healthie_nb import settings as configuration
 from healthie_nb.access import note
-from healthie_nb.cabinet import Cabinet, cache_key, readable_name
+from healthie_nb.cabinet import Cabinet, cache_key, kept_folder
 from healthie_nb.connection import Connection
-from healthie_nb.frame import INSTANT, schema
-from healthie_nb.ledger import QUERY as LEDGERED
 from healthie_nb.ledger import Ledger
-from healthie_nb.manifest import DELETED, WHOLE, WINDOW, Manifest
-from healthie_nb.merge import ONE_CLIENT
-from healthie_nb.pages import Puller
-from healthie_nb.progress import shown
-from healthie_nb.query import Query
-from healthie_nb.refresh import Refresh, up_to_date
-from healthie_nb.session import run
+from healthie_nb.question import Question
 from healthie_nb.shelves import StoreError
-from healthie_nb.store import DamagedPartError, Store
-from healthie_nb.windows import Window, between, without
+from healthie_nb.store import DamagedPartError
+from healthie_nb.upkeep import Upkeep
+from healthie_nb.windows import between
 from healthie_nb.zones import iana
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from healthie_nb.manifest import StoredPart
+    import polars as pl
+
+    from healthie_nb.manifest import Manifest
     from healthie_nb.query import Query
     from healthie_nb.settings import Settings
 
 MAX_AGE = timedelta(days=1)
 EARLIEST = date(2000, 1, 1)  # before Healthie was; for queries whose dates may be left out
-
-
-class IncompleteWarning(UserWarning):
-    """Some rows changed all the while they were pulled; they are asked for again next time."""
 
 
 def connect(*, demo: bool | None = None, allow_host: str | None = None) -> Practice:
@@ -86,33 +72,6 @@ def configured(*, demo: bool | None = None, allow_host: str | None = None) -> Se
     return configuration.settings(env, endpoint.url, endpoint.key)
 
 
-@dataclass(frozen=True)
-class _Question:
-    """One call of `load`: what is asked, and where its answer is kept."""
-
-    query: Query
-    variables: Mapping[str, Any]
-    window: Window | None
-    store: Store
-
-    def is_covered(self, manifest: Manifest) -> bool:
-        return not manifest.missing(self.window) if self.window else bool(manifest.of(WHOLE))
-
-    def rows(self, manifest: Manifest, *, deleted: bool) -> pl.LazyFrame:
-        parts = manifest.of(DELETED) if deleted else manifest.of(WINDOW, WHOLE)
-        within = [part for part in parts if not (self.window and part.window) or part.window.meets(self.window)]
-        if not within:
-            columns = schema(self.query.fields)
-            return pl.LazyFrame(schema={**columns, "deleted_seen_at": INSTANT} if deleted else columns)
-        return pl.concat([self._within(part) for part in within])
-
-    def _within(self, part: StoredPart) -> pl.LazyFrame:
-        rows, column = self.store.scan([part]), self.query.window
-        if self.window is None or column is None or (part.window and not without(part.window, self.window)):
-            return rows
-        return rows.filter(pl.col(column).is_between(self.window.start, self.window.end, closed="left"))
-
-
 class Loaded(NamedTuple):
     """A query that was loaded: its name, the hash of its text, and when its rows were brought up to date."""
 
@@ -122,7 +81,10 @@ class Loaded(NamedTuple):
 
 
 class Practice:
-    """The organisation behind a key, as the key's owner sees it. Made by `connect()`."""
+    """The organisation behind a key, as the key's owner sees it. Made by `connect()`.
+
+    `ledger` is what was seen of form requests, pull by pull.
+    """
 
     def __init__(self, settings: Settings, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._connection, self._settings, self._clock = Connection(settings), settings, clock
@@ -138,7 +100,8 @@ class Practice:
         self._cabinet = Cabinet(settings.cache_dir, self._key, practice=self.name, identity=identity)
         self._asked: dict[str, Loaded] = {}
         self._session_key = secrets.token_bytes(32)
-        self._ledger_folder = settings.data_dir / "ledger" / readable_name(self.name, host, *identity[1:3])
+        self.ledger = Ledger(kept_folder(settings.data_dir / "ledger", self.name, host, *identity[1:3]), self._key)
+        self._upkeep = Upkeep(self._connection, self.ledger, self._client_ids, clock)
 
     def __repr__(self) -> str:
         """Say which practice, version, zone and store; never the key, never a port."""
@@ -153,11 +116,6 @@ class Practice:
         if self.is_synthetic:
             return b"nobody: clients of the demo practice"
         return hmac.digest(self._key or self._session_key, b"pseudonyms", "sha256")
-
-    @property
-    def ledger(self) -> Ledger:
-        """What was seen of form requests, pull by pull."""
-        return Ledger(self._ledger_folder, self._key)
 
     def load(
         self,
@@ -305,7 +263,7 @@ class Practice:
 
     # -- one question's way ------------------------------------------------------------------------------------------
 
-    def _question(self, query: str | Path, variables: Mapping[str, Any]) -> _Question | None:
+    def _question(self, query: str | Path, variables: Mapping[str, Any]) -> Question | None:
         asked = queries.read(query)
         asked.check(variables)
         if not asked.is_paged:
@@ -314,57 +272,23 @@ class Practice:
         start, end = variables.get("start", EARLIEST), variables.get("end", today)
         window = between(start, end, zone=self.zone) if asked.window else None
         others = {name: value for name, value in variables.items() if not window or name not in queries.WINDOW}
-        return _Question(asked, others, window, self._cabinet.store(asked, others))
+        return Question(asked, others, window, self._cabinet.store(asked, others))
 
-    def _ready(self, question: _Question, *, max_age: timedelta, offline: bool) -> Manifest:
-        """Bring the store up to date for this question, unless it is, or must not."""
-        manifest = question.store.manifest
-        source = "store"
-        if offline:
+    def _ready(self, question: Question, *, max_age: timedelta, offline: bool) -> Manifest:
+        """Return what is stored for this question: up to date, or as it is if nothing may be asked."""
+        if not offline:
+            manifest, was_asked = self._upkeep.ready(question, max_age=max_age)
+        else:
+            manifest, was_asked = question.store.manifest, False
             if not question.is_covered(manifest):
                 raise StoreError(
                     f"offline, and not all of {question.query.name} is stored for this; see practice.stored()"
                 )
-        elif not self._is_ready(question, max_age):
-            with question.store.lock():  # Another notebook may pull it while this one waits here.
-                if not self._is_ready(question, max_age):
-                    self._refresh(question, is_stale=self._is_stale(question.store.manifest, max_age))
-                    source = "api"
-        manifest = question.store.manifest
-        self._log(question, manifest, source=source)
+        self._log(question, manifest, source="api" if was_asked else "store")
         return manifest
 
-    def _is_ready(self, question: _Question, max_age: timedelta) -> bool:
-        manifest = question.store.manifest
-        return question.is_covered(manifest) and not self._is_stale(manifest, max_age)
-
-    def _is_stale(self, manifest: Manifest, max_age: timedelta) -> bool:
-        # A time of loading that lies ahead was written by another clock and proves nothing.
-        return manifest.loaded_at is None or not timedelta(0) <= self._clock() - manifest.loaded_at <= max_age
-
-    def _refresh(self, question: _Question, *, is_stale: bool) -> None:
-        """Pull, or bring up to date; what the ledger keeps is added to it before anyone can lose it."""
-        query = question.query
-
-        async def main() -> Refresh:
-            async with self._connection.session() as session:
-                puller = Puller(session, query, question.variables, progress=progress)
-                clients = None if ONE_CLIENT in question.variables else self._client_ids
-                refresh = Refresh(puller, question.store, query, self._clock(), clients=clients)
-                await up_to_date(refresh, question.window, is_stale=is_stale)
-                return refresh
-
-        with shown(query.name) as progress:
-            unsettled = run(main).unsettled
-        if query.name == LEDGERED and self._key:
-            requests = question.store.read(question.store.manifest.of(WHOLE))
-            self.ledger.record(requests, seen_at=self._clock())
-        if unsettled:
-            message = f"{query.name}: {', '.join(unsettled)} did not hold still while pulled"
-            warnings.warn(message, IncompleteWarning, stacklevel=4)
-
-    async def _client_ids(self) -> list[str]:
-        return await asyncio.to_thread(lambda: self.load("clients").get_column("id").to_list())
+    def _client_ids(self) -> list[str]:
+        return self.load("clients").get_column("id").to_list()
 
     def _ask(self, query: Query, variables: Mapping[str, Any]) -> pl.DataFrame:
         """Ask what has no pages, and is not kept."""
@@ -372,7 +296,7 @@ class Practice:
         self._asked[query.name] = Loaded(query.name, query.hash, self._clock())
         return rows
 
-    def _log(self, question: _Question, manifest: Manifest, *, source: str) -> None:
+    def _log(self, question: Question, manifest: Manifest, *, source: str) -> None:
         """Write into the access log what was loaded; no values of variables, for they may be about clients."""
         window = question.window
         span = {"from": window.start, "to": window.end} if window else {}

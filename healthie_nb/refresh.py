@@ -47,13 +47,17 @@ ROUNDS = TRIES + 3
 
 @dataclass
 class Refresh:
-    """One run of the policy over one data set. `unsettled` lists what would not hold still."""
+    """One run of the policy over one data set. `unsettled` lists what would not hold still.
+
+    `witness` sees what is stored at the end, before anything says that it is up to date.
+    """
 
     puller: Puller
     store: Store
     query: Query
     now: datetime
     clients: Callable[[], Awaitable[Sequence[str]]] | None = None
+    witness: Callable[[Store], None] | None = None
     unsettled: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -77,6 +81,8 @@ class Refresh:
     def _finish(self) -> None:
         self.merge.bury()
         self.merge.compact()
+        if self.witness:
+            self.witness(self.store)
         parts = self.store.manifest.of(WINDOW, WHOLE)
         self.unsettled += [_named(part.window) for part in parts if not part.is_settled]
         marks = {"verified_at": min((part.pulled_at for part in parts), default=self.now)}

@@ -148,7 +148,7 @@ def test_ledger_that_cannot_be_read_is_found(practice_at: Callable[..., Practice
     practice = practice_at(served)
     practice.load("form_requests")
     assert doctor._ledger(practice).state == "ok"
-    (file, *_) = practice._ledger_folder.glob("seen-*.parquet")
+    (file, *_) = practice.ledger._folder.glob("seen-*.parquet")
     file.write_bytes(file.read_bytes()[:50])
     found = doctor._ledger(practice)
     assert found.state == "wrong"

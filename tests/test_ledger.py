@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import polars as pl
 import pytest
 
 from healthie_nb.cli import main
+from healthie_nb.connection import Connection
 from healthie_nb.ledger import Ledger, LedgerError
 from healthie_nb.shelves import StoreError, StoreWarning
 
@@ -51,6 +53,99 @@ def test_what_cannot_be_read_stops_it_and_nothing_is_added(tmp_path: pathlib.Pat
     with pytest.raises(LedgerError, match="bring the file back from a backup"):
         Ledger(tmp_path, KEY).record(requests(("1", "Open", True)), seen_at=DAY.replace(day=2))
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_one_flipped_bit_anywhere_stops_it_or_changes_nothing(tmp_path: pathlib.Path) -> None:
+    ledger = Ledger(tmp_path, KEY)
+    ledger.record(requests(*((str(number), "Open", False) for number in range(50))), seen_at=DAY)
+    seen, path, chance, found = ledger.seen(), next(tmp_path.glob("seen-*")), random.Random(1), 0
+    whole = path.read_bytes()
+    for at in [*range(8), *(chance.randrange(len(whole)) for _ in range(300))]:
+        flipped = bytearray(whole)
+        flipped[at] ^= 1 << chance.randrange(8)
+        path.write_bytes(flipped)
+        try:
+            rows = ledger.seen()
+        except LedgerError as error:
+            found += error.__context__ is None
+        else:
+            assert rows.equals(seen)
+    assert found > 200
+
+
+def test_what_polars_panics_at_is_an_unreadable_ledger(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def panics(*_: object) -> None:
+        raise pl.exceptions.PanicException("index out of bounds")
+
+    Ledger(tmp_path, KEY).record(requests(("1", "Open", False)), seen_at=DAY)
+    monkeypatch.setattr("healthie_nb.shelves.Folder.scan", panics)
+    with pytest.raises(LedgerError, match="cannot be read"):
+        Ledger(tmp_path, KEY).seen()
+
+
+def test_a_folder_that_is_none_is_not_an_empty_ledger(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "ledger").write_text("in the way")
+    ledger = Ledger(tmp_path / "ledger", KEY)
+    for action in (ledger.seen, lambda: ledger.record(requests(("1", "Open", False)), seen_at=DAY)):
+        with pytest.raises(LedgerError, match="cannot be read, so nothing was added"):
+            action()
+    nowhere = Ledger(tmp_path / "ledger" / "below", KEY)
+    assert nowhere.seen().is_empty()
+    with pytest.raises(LedgerError, match=r"cannot be written.* make room there"):
+        nowhere.record(requests(("1", "Open", False)), seen_at=DAY)
+
+
+def test_an_unreadable_ledger_stops_every_load_and_costs_no_request(
+    tmp_path: pathlib.Path, practice: Practice, served: Served, clock: Clock
+) -> None:
+    rows = practice.load("form_requests")
+    path = min((tmp_path / "data" / "ledger").rglob("seen-*"))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-20])
+    clock.pass_(days=2)
+    before = served.application.practice.pages_served
+    for _ in range(2):
+        with pytest.raises(LedgerError, match="bring the file back from a backup"):
+            practice.load("form_requests")
+    assert served.application.practice.pages_served == before
+    path.write_bytes(whole)
+    assert practice.load("form_requests").equals(rows)
+    assert practice.ledger.counts().get_column("seen_at").n_unique() == 2
+
+
+def test_a_pull_whose_record_fails_is_not_up_to_date(practice: Practice, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise LedgerError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "record", full)
+        for _ in range(2):
+            with pytest.raises(LedgerError, match="the disk is full"):
+                practice.load("form_requests")
+    rows = practice.load("form_requests")
+    assert sorted(practice.ledger.seen().get_column("id")) == sorted(rows.get_column("id"))
+
+
+def test_a_renamed_organisation_keeps_its_ledger_and_its_store(
+    practice: Practice, served: Served, practice_at: Callable[..., Practice], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = practice.load("form_requests")
+    ask = Connection._owner
+    monkeypatch.setattr(Connection, "_owner", lambda self: {**ask(self), "organization_name": "Another name"})
+    renamed, before = practice_at(served), served.application.practice.pages_served
+    assert renamed.name == "Another name"
+    assert renamed.load("form_requests").equals(rows)
+    assert served.application.practice.pages_served == before
+    assert renamed.ledger.seen().equals(practice.ledger.seen())
+    assert renamed.ledger.seen().height == rows.height
+
+
+def test_requests_of_one_client_are_recorded_but_are_not_the_days_counts(practice: Practice) -> None:
+    client = practice.load("form_requests").item(0, "client_id")
+    counts = practice.ledger.counts()
+    practice.forget("form_requests")
+    practice.load("form_requests", client_id=client)
+    assert practice.ledger.counts().equals(counts)
 
 
 def test_a_pull_of_form_requests_is_recorded_and_forget_leaves_it(practice: Practice, clock: Clock) -> None:

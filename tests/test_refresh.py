@@ -25,10 +25,11 @@ from truths import SPAN, behave, clinic, connected, loaded, pages, truth
 from healthie_nb import query
 from healthie_nb.demo import edits
 from healthie_nb.manifest import WINDOW
-from healthie_nb.practice import IncompleteWarning, Practice
 from healthie_nb.shelves import Folder
+from healthie_nb.upkeep import IncompleteWarning
 
 if TYPE_CHECKING:
+    from healthie_nb.practice import Practice
     from healthie_nb.store import Store
 
 MOVED_TO = datetime(2025, 2, 3, 15, tzinfo=UTC)

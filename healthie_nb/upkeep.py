@@ -1,0 +1,88 @@
+"""What is stored for a question is brought up to date, unless it is: by one at a time, while others read on.
+
+What a pull owes besides, such as the ledger, is done before it counts as done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from healthie_nb.ledger import QUERY as LEDGERED
+from healthie_nb.manifest import WHOLE, Manifest
+from healthie_nb.merge import ONE_CLIENT
+from healthie_nb.pages import Puller
+from healthie_nb.progress import shown
+from healthie_nb.refresh import Refresh, up_to_date
+from healthie_nb.session import run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from healthie_nb.connection import Connection
+    from healthie_nb.ledger import Ledger
+    from healthie_nb.question import Question
+    from healthie_nb.store import Store
+
+
+class IncompleteWarning(UserWarning):
+    """Some rows changed all the while they were pulled; they are asked for again next time."""
+
+
+@dataclass(frozen=True)
+class Upkeep:
+    """How a practice keeps its stores up to date. `client_ids` loads the ids of all its clients."""
+
+    connection: Connection
+    ledger: Ledger
+    client_ids: Callable[[], list[str]]
+    clock: Callable[[], datetime]
+
+    def ready(self, question: Question, *, max_age: timedelta) -> tuple[Manifest, bool]:
+        """Return what is stored, up to date, and whether the API was asked for it."""
+        manifest = question.store.manifest
+        if self._is_ready(question, manifest, max_age):
+            return manifest, False
+        with question.store.lock():  # Another notebook may pull it while this one waits here.
+            manifest = question.store.manifest
+            if self._is_ready(question, manifest, max_age):
+                return manifest, False
+            self._refresh(question, is_stale=self._is_stale(manifest, max_age))
+            return question.store.manifest, True
+
+    def _is_ready(self, question: Question, manifest: Manifest, max_age: timedelta) -> bool:
+        return question.is_covered(manifest) and not self._is_stale(manifest, max_age)
+
+    def _is_stale(self, manifest: Manifest, max_age: timedelta) -> bool:
+        # A time of loading that lies ahead was written by another clock and proves nothing.
+        return manifest.loaded_at is None or not timedelta(0) <= self.clock() - manifest.loaded_at <= max_age
+
+    def _refresh(self, question: Question, *, is_stale: bool) -> None:
+        query, is_ledgered = question.query, question.query.name == LEDGERED and self.ledger.is_kept
+        if is_ledgered:
+            self.ledger.verify()  # before anything is asked for that could not be recorded
+
+        def record(store: Store) -> None:
+            requests = store.read(store.manifest.of(WHOLE))
+            self.ledger.record(requests, seen_at=self.clock(), are_all=not question.variables)
+
+        async def clients() -> list[str]:
+            return await asyncio.to_thread(self.client_ids)
+
+        async def main() -> Refresh:
+            async with self.connection.session() as session:
+                puller = Puller(session, query, question.variables, progress=progress)
+                asks = None if ONE_CLIENT in question.variables else clients
+                witness = record if is_ledgered else None
+                refresh = Refresh(puller, question.store, query, self.clock(), clients=asks, witness=witness)
+                await up_to_date(refresh, question.window, is_stale=is_stale)
+                return refresh
+
+        with shown(query.name) as progress:
+            unsettled = run(main).unsettled
+        if unsettled:
+            message = f"{query.name}: {', '.join(unsettled)} did not hold still while pulled"
+            warnings.warn(message, IncompleteWarning, stacklevel=4)
