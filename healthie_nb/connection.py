@@ -28,12 +28,11 @@ class VersionWarning(UserWarning):
 
 
 class Connection:
-    """One endpoint and key. `owner` is the row of queries/current_user.graphql; `sunset` the day the version ends."""
+    """One endpoint and key. `sunset` is the day the version ends, None until the API has told one."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.sunset: str | None = None
-        self.owner = self._owner()
 
     def ask(self, query: Query, variables: Mapping[str, Any], *, retry_for_s: float = RETRY_FOR_S) -> pl.DataFrame:
         """Return the rows of a query that has no pages."""
@@ -51,12 +50,12 @@ class Connection:
             async with Session(self.settings, pace, warned=self._note) as session:
                 yield session
 
-    def _owner(self) -> dict[str, Any]:
-        """Ask whose key it is: one request that also proves the key and the version."""
+    def owner(self) -> pl.DataFrame:
+        """Ask whose key it is, one row of queries/current_user.graphql; it also proves the key and the version."""
         owner = self.ask(queries.read("current_user"), {}, retry_for_s=CONNECT_FOR_S)
         if owner.is_empty() or owner.item(0, "id") is None:
             raise AuthenticationError(f"{self.settings.host} does not know the key's owner; check HEALTHIE_API_KEY")
-        return owner.row(0, named=True)
+        return owner
 
     def _note(self, warning: Mapping[str, Any]) -> None:
         """Say once that this version will end: what, when, and what to set."""

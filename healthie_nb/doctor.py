@@ -100,6 +100,7 @@ def _online(settings: Settings) -> Iterator[Finding]:
         warnings.simplefilter("ignore")  # what they say is found below
         try:
             connection = Connection(settings)
+            connection.owner()
             practice = Practice(settings)
         except HealthieError as error:
             yield Finding(_part(error), "wrong", *_said(str(error)))

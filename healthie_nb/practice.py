@@ -15,6 +15,7 @@ from healthie_nb.access import note
 from healthie_nb.cabinet import Cabinet, cache_key, kept_folder
 from healthie_nb.connection import Connection
 from healthie_nb.ledger import Ledger
+from healthie_nb.owner import owner as known_owner
 from healthie_nb.question import Question
 from healthie_nb.shelves import StoreError
 from healthie_nb.store import DamagedPartError
@@ -51,7 +52,8 @@ def connect(*, demo: bool | None = None, allow_host: str | None = None) -> Pract
     SettingsError
         A HEALTHIE_ variable that cannot be used, a host that may not have the key, or no key where one is needed.
     AuthenticationError, ConnectionFailedError, VersionError
-        The endpoint does not take the key, cannot be reached, or does not serve the version.
+        The endpoint does not take the key, cannot be reached, or does not serve the version. Where this key was used
+        on this machine before, an endpoint that cannot be reached is a warning: what is stored can be loaded offline.
     """
     return Practice(configured(demo=demo, allow_host=allow_host))
 
@@ -88,7 +90,8 @@ class Practice:
 
     def __init__(self, settings: Settings, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._connection, self._settings, self._clock = Connection(settings), settings, clock
-        owner = self._connection.owner
+        self._key = cache_key(settings)
+        owner = known_owner(self._connection, self._key)
         self.name: str = owner["organization_name"] or "Unnamed organisation"
         self.zone = iana(settings.zone or owner["timezone"] or "Etc/UTC")
         self.version = settings.version
@@ -96,7 +99,6 @@ class Practice:
         host = "demo" if self.is_synthetic else settings.host
         identity = (host, owner["organization_id"], owner["id"], settings.version)
         self.fingerprint = hashlib.sha256(repr(identity[:3]).encode()).hexdigest()[:16]
-        self._key = cache_key(settings)
         self._cabinet = Cabinet(settings.cache_dir, self._key, practice=self.name, identity=identity)
         self._asked: dict[str, Loaded] = {}
         self._session_key = secrets.token_bytes(32)
@@ -156,7 +158,7 @@ class Practice:
         """
         question = self._question(query, variables)
         if question is None:
-            return self._ask(queries.read(query), variables)
+            return self._ask(queries.read(query), variables, offline=offline)
         while True:
             manifest = self._ready(question, max_age=max_age, offline=offline)
             try:
@@ -172,7 +174,7 @@ class Practice:
         """Return what `load` would, as a LazyFrame on the stored parts."""
         question = self._question(query, variables)
         if question is None:
-            return self._ask(queries.read(query), variables).lazy()
+            return self._ask(queries.read(query), variables, offline=offline).lazy()
         return question.rows(self._ready(question, max_age=max_age, offline=offline), deleted=False)
 
     def export(
@@ -290,8 +292,10 @@ class Practice:
     def _client_ids(self) -> list[str]:
         return self.load("clients").get_column("id").to_list()
 
-    def _ask(self, query: Query, variables: Mapping[str, Any]) -> pl.DataFrame:
+    def _ask(self, query: Query, variables: Mapping[str, Any], *, offline: bool) -> pl.DataFrame:
         """Ask what has no pages, and is not kept."""
+        if offline:
+            raise StoreError(f"offline, and {query.name} is never stored: leave offline=True out to ask for it")
         rows = self._connection.ask(query, variables)
         self._asked[query.name] = Loaded(query.name, query.hash, self._clock())
         return rows

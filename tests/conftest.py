@@ -90,8 +90,8 @@ def practice_at(tmp_path: pathlib.Path, clock: Clock) -> Callable[..., Practice]
     """Return what connects to a served clinic with a store below the test's folder."""
 
     def connected(served: Served, **settings: Any) -> Practice:
-        known = {"cache_dir": tmp_path / "cache", "data_dir": tmp_path / "data", "max_rps": 250.0, **settings}
-        return Practice(Settings(url=served.url, key=served.key, **known), clock=clock)
+        known = {"cache_dir": tmp_path / "cache", "data_dir": tmp_path / "data", "max_rps": 250.0}
+        return Practice(Settings(**{"url": served.url, "key": served.key, **known, **settings}), clock=clock)
 
     return connected
 

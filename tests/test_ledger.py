@@ -130,8 +130,8 @@ def test_a_renamed_organisation_keeps_its_ledger_and_its_store(
     practice: Practice, served: Served, practice_at: Callable[..., Practice], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = practice.load("form_requests")
-    ask = Connection._owner
-    monkeypatch.setattr(Connection, "_owner", lambda self: {**ask(self), "organization_name": "Another name"})
+    ask, name = Connection.owner, pl.lit("Another name").alias("organization_name")
+    monkeypatch.setattr(Connection, "owner", lambda self: ask(self).with_columns(name))
     renamed, before = practice_at(served), served.application.practice.pages_served
     assert renamed.name == "Another name"
     assert renamed.load("form_requests").equals(rows)

@@ -15,7 +15,8 @@ from conftest import Clock, answering
 from healthie_nb import query
 from healthie_nb.demo import Served, World, expected_ids, serving
 from healthie_nb.demo import Settings as Behaviour
-from healthie_nb.failures import ApiError
+from healthie_nb.failures import ApiError, ConnectionFailedError
+from healthie_nb.owner import OfflineWarning
 from healthie_nb.practice import Practice, connect
 from healthie_nb.query import QueryError
 from healthie_nb.settings import SettingsError
@@ -141,7 +142,7 @@ def test_a_cursor_that_repeats_is_an_error_and_nothing_is_kept(
         stuck = practice_at(Served(url, served.key, served.world, served.application))
         with pytest.raises(ApiError, match="cursor is the same as before; nothing of this part is kept"):
             stuck.load("providers")
-    assert not list((tmp_path / "cache").rglob("*.parquet"))
+    assert not list((tmp_path / "cache").rglob("providers*/*.parquet"))
 
 
 def test_an_answer_without_the_connection_is_an_error(practice_at: Callable[..., Practice], served: Served) -> None:
@@ -164,6 +165,42 @@ def test_offline_gives_what_is_stored_whatever_its_age(
     assert served.application.practice.pages_served == before
     with pytest.raises(StoreError, match="offline"):
         practice.load("appointments", offline=True, **SPAN)
+
+
+def test_without_a_network_what_is_stored_is_loaded_by_a_practice_that_was_connected_before(
+    tmp_path: pathlib.Path, practice_at: Callable[..., Practice], small_world: World
+) -> None:
+    with serving(small_world, Behaviour(rate=None)) as served:
+        rows = practice_at(served).load("providers")
+        asked = served.application.counters.requests
+    with pytest.warns(OfflineWarning, match=r"no connection can be made.* load with offline=True") as said:
+        cut_off = practice_at(served)
+    assert len(said) == 1
+    assert repr(cut_off).startswith("Demo practice (synthetic)")
+    assert cut_off.load("providers", offline=True).equals(rows)
+    assert cut_off.scan("providers", offline=True).collect().equals(rows)
+    for name in ("appointments_summary", "current_user"):
+        with pytest.raises(StoreError, match=f"offline, and {name} is never stored"):
+            cut_off.load(name, offline=True)
+    with pytest.raises(ConnectionFailedError):
+        cut_off.load("clients")
+    assert served.application.counters.requests == asked
+    kept = list((tmp_path / "cache" / "store" / "owners").iterdir())
+    assert len(kept) == 1
+    assert kept[0].stat().st_mode & 0o077 == 0
+    assert kept[0].read_bytes().startswith(b"PARE")
+    for other in ({"cache_key": "a" * 64}, {"version": "2025-01-01"}, {"key": "gh_demo_of_another"}):
+        with pytest.raises(ConnectionFailedError):
+            practice_at(served, **other)
+
+
+def test_what_has_no_pages_is_never_asked_for_offline(practice: Practice, served: Served) -> None:
+    before = served.application.counters.requests
+    with pytest.raises(StoreError, match="offline, and current_user is never stored"):
+        practice.load("current_user", offline=True)
+    with pytest.raises(StoreError, match="offline, and current_user is never stored"):
+        practice.scan("current_user", offline=True)
+    assert served.application.counters.requests == before
 
 
 def test_what_is_stored_is_encrypted_and_its_owners_alone(tmp_path: pathlib.Path, practice: Practice) -> None:
