@@ -6,8 +6,10 @@ import hashlib
 import hmac
 import secrets
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
+
+import polars as pl
 
 from healthie_nb import query as queries
 from healthie_nb import settings as configuration
@@ -27,12 +29,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    import polars as pl
-
     from healthie_nb.manifest import Manifest
     from healthie_nb.query import Query
     from healthie_nb.settings import Settings
 
+T = TypeVar("T")
 MAX_AGE = timedelta(days=1)
 EARLIEST = date(2000, 1, 1)  # before Healthie was; for queries whose dates may be left out
 
@@ -159,14 +160,13 @@ class Practice:
         question = self._question(query, variables)
         if question is None:
             return self._ask(queries.read(query), variables, offline=offline)
-        while True:
-            manifest = self._ready(question, max_age=max_age, offline=offline)
-            try:
-                return question.store.collect(question.rows(manifest, deleted=deleted), manifest.parts)
-            except DamagedPartError as error:
-                if offline:
-                    raise
-                question.store.drop(error.part, now=self._clock())
+
+        def read(manifest: Manifest) -> pl.DataFrame:
+            return question.store.collect(question.rows(manifest, deleted=deleted), manifest.parts)
+
+        rows, source = self._whole(question, read, max_age=max_age, offline=offline)
+        self._log(question, rows=rows.height, source=source)
+        return rows
 
     def scan(
         self, query: str | Path, *, max_age: timedelta = MAX_AGE, offline: bool = False, **variables: Any
@@ -175,7 +175,14 @@ class Practice:
         question = self._question(query, variables)
         if question is None:
             return self._ask(queries.read(query), variables, offline=offline).lazy()
-        return question.rows(self._ready(question, max_age=max_age, offline=offline), deleted=False)
+
+        def read(manifest: Manifest) -> tuple[pl.LazyFrame, int]:
+            rows = question.rows(manifest)
+            return rows, question.store.collect(rows.select(pl.len()), manifest.parts).item()
+
+        (rows, height), source = self._whole(question, read, max_age=max_age, offline=offline)
+        self._log(question, rows=height, source=source)
+        return rows
 
     def export(
         self,
@@ -276,18 +283,31 @@ class Practice:
         others = {name: value for name, value in variables.items() if not window or name not in queries.WINDOW}
         return Question(asked, others, window, self._cabinet.store(asked, others))
 
-    def _ready(self, question: Question, *, max_age: timedelta, offline: bool) -> Manifest:
-        """Return what is stored for this question: up to date, or as it is if nothing may be asked."""
+    def _whole(
+        self, question: Question, read: Callable[[Manifest], T], *, max_age: timedelta, offline: bool
+    ) -> tuple[T, str]:
+        """Return what is read of the parts that answer a question, and where from; damaged ones are asked for again."""
+        while True:
+            manifest, was_asked = self._ready(question, max_age=max_age, offline=offline)
+            try:
+                found = read(manifest)
+            except DamagedPartError as error:
+                if offline:
+                    raise
+                question.store.drop(error.part, now=self._clock())
+                continue
+            name = question.query.name
+            self._asked[name] = Loaded(name, question.query.hash, manifest.loaded_at)
+            return found, "api" if was_asked else "store"
+
+    def _ready(self, question: Question, *, max_age: timedelta, offline: bool) -> tuple[Manifest, bool]:
+        """Return what is stored for a question, up to date unless nothing may be asked, and whether any was."""
         if not offline:
-            manifest, was_asked = self._upkeep.ready(question, max_age=max_age)
-        else:
-            manifest, was_asked = question.store.manifest, False
-            if not question.is_covered(manifest):
-                raise StoreError(
-                    f"offline, and not all of {question.query.name} is stored for this; see practice.stored()"
-                )
-        self._log(question, manifest, source="api" if was_asked else "store")
-        return manifest
+            return self._upkeep.ready(question, max_age=max_age)
+        manifest = question.store.manifest
+        if not question.is_covered(manifest):
+            raise StoreError(f"offline, and not all of {question.query.name} is stored for this; see practice.stored()")
+        return manifest, False
 
     def _client_ids(self) -> list[str]:
         return self.load("clients").get_column("id").to_list()
@@ -298,12 +318,11 @@ class Practice:
             raise StoreError(f"offline, and {query.name} is never stored: leave offline=True out to ask for it")
         rows = self._connection.ask(query, variables)
         self._asked[query.name] = Loaded(query.name, query.hash, self._clock())
+        self.note("load", query=query.name, hash=query.hash, rows=rows.height, source="api")
         return rows
 
-    def _log(self, question: Question, manifest: Manifest, *, source: str) -> None:
+    def _log(self, question: Question, *, rows: int, source: str) -> None:
         """Write into the access log what was loaded; no values of variables, for they may be about clients."""
-        window = question.window
+        window, query = question.window, question.query
         span = {"from": window.start, "to": window.end} if window else {}
-        name, digest = question.query.name, question.query.hash
-        self._asked[name] = Loaded(name, digest, manifest.loaded_at)
-        self.note("load", query=name, hash=digest, **span, rows=manifest.rows, source=source)
+        self.note("load", query=query.name, hash=query.hash, **span, rows=rows, source=source)

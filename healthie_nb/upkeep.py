@@ -85,4 +85,4 @@ class Upkeep:
             unsettled = run(main).unsettled
         if unsettled:
             message = f"{query.name}: {', '.join(unsettled)} did not hold still while pulled"
-            warnings.warn(message, IncompleteWarning, stacklevel=4)
+            warnings.warn(message, IncompleteWarning, stacklevel=6)

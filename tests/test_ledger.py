@@ -196,6 +196,21 @@ def test_the_access_log_says_who_asked_for_what_without_values(
     assert "type_ids" not in path.read_text()
 
 
+def test_the_access_log_counts_the_rows_that_were_given_not_those_that_are_stored(
+    tmp_path: pathlib.Path, practice: Practice
+) -> None:
+    year, january = {"start": "2025-01-01", "end": "2025-12-31"}, {"start": "2025-01-01", "end": "2025-01-31"}
+    given = [practice.load("appointments", **year), practice.load("appointments", **january)]
+    given.append(practice.scan("appointments", start="2025-01-10", end="2025-01-20").collect())
+    given.append(practice.load("appointments", **year, deleted=True))
+    given.append(practice.load("current_user"))
+    lines = [json.loads(line) for line in (tmp_path / "data" / "access.jsonl").read_text().splitlines()]
+    assert [line["rows"] for line in lines] == [rows.height for rows in given]
+    assert [line["source"] for line in lines] == ["api", "store", "store", "store", "api"]
+    assert given[0].height > given[1].height > given[2].height > given[3].height == 0
+    assert (lines[-1]["action"], lines[-1]["query"], lines[-1]["rows"]) == ("load", "current_user", 1)
+
+
 def test_without_a_key_rows_are_kept_in_memory_and_one_warning_says_so(
     tmp_path: pathlib.Path, practice_at: Callable[..., Practice], served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
