@@ -21,18 +21,21 @@ DELAY_S = 2.0
 
 
 class Progress:
-    """What a pull tells: how many rows there are, and how many came. Without a bar it tells nobody."""
+    """What a pull tells: how many rows there are, and how many came. Without a bar it shows nobody."""
 
     def __init__(self, bar: Any = None) -> None:
         self._bar = bar
+        self.expected, self.came = 0, 0
 
     def expect(self, rows: int) -> None:
         """Take note of that many more rows to come."""
+        self.expected += rows
         if self._bar is not None:
             self._bar.total = (self._bar.total or 0) + rows
 
     def take(self, rows: int) -> None:
         """Count rows that came; those that are asked for again do not count beyond what was expected."""
+        self.came += rows
         if self._bar is not None:
             left = rows if self._bar.total is None else max(0, self._bar.total - self._bar.n)
             self._bar.update(min(rows, left))

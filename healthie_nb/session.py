@@ -188,9 +188,8 @@ class Session:
         if max(now - self._first_refusal_s, retry_after_s) > LOCKED_OUT_S:
             wait = timedelta(seconds=retry_after_s) if retry_after_s > LOCKED_OUT_S else LOCK_LASTS
             raise LockedOutError(
-                f"{self.settings.host} refuses every request, as it does for a while once a key has asked too often. "
-                "What was loaded is kept; run the same again after "
-                f"{datetime.now().astimezone() + wait:%H:%M}, and it goes on from there"
+                f"{self.settings.host} refuses every request, as it does for a while once a key has asked too often; "
+                f"run the same again after {datetime.now().astimezone() + wait:%H:%M}"
             )
 
     async def _once(self, request: _Request) -> bytes:

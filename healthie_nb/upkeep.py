@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from healthie_nb.failures import LockedOutError
 from healthie_nb.ledger import QUERY as LEDGERED
 from healthie_nb.manifest import WHOLE, Manifest
 from healthie_nb.merge import ONE_CLIENT
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from healthie_nb.connection import Connection
     from healthie_nb.ledger import Ledger
+    from healthie_nb.progress import Progress
     from healthie_nb.question import Question
     from healthie_nb.store import Store
 
@@ -82,7 +84,23 @@ class Upkeep:
                 return refresh
 
         with shown(query.name) as progress:
-            unsettled = run(main).unsettled
+            try:
+                unsettled = run(main).unsettled
+            except LockedOutError as error:
+                raise LockedOutError(f"{error}. {_how_far(question, progress)}") from None
         if unsettled:
             message = f"{query.name}: {', '.join(unsettled)} did not hold still while pulled"
             warnings.warn(message, IncompleteWarning, stacklevel=6)
+
+
+def _how_far(question: Question, progress: Progress) -> str:
+    """Say what of a pull that was ended is stored, and so is not asked for again."""
+    name, window = question.query.name, question.window
+    if window is None:
+        return f"{name} is asked for in one go, so what came of it is not kept; what was stored before is as it was"
+    missing = sum((gap.end - gap.start for gap in question.store.manifest.missing(window)), timedelta(0))
+    days, of_days = (window.end - window.start - missing) / timedelta(days=1), (window.end - window.start).days
+    return (
+        f"{progress.came:,} of about {progress.expected:,} rows of {name} had come and are kept, and {days:.0f} of "
+        f"{of_days:,} days are whole: it goes on from there"
+    )

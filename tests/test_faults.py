@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from truths import AT_ONCE, BOUNDS, SPAN, behave, clinic, connected, loaded, pag
 
 from healthie_nb import query, session
 from healthie_nb.demo.settings import FAULTS
-from healthie_nb.failures import ApiError
+from healthie_nb.failures import ApiError, LockedOutError
 from healthie_nb.windows import Window
 
 if TYPE_CHECKING:
@@ -92,6 +93,39 @@ def test_a_smaller_page_is_asked_for_when_many_at_once_were_too_complex(
     with clinic(tmp_path) as (practice, served, _):
         monkeypatch.setattr("healthie_nb.demo.limits.MAX_COMPLEXITY", 1_200)
         assert loaded(practice).equals(truth(served.world))
+
+
+@pytest.mark.parametrize("name", ["appointments", "clients"])
+def test_a_lock_out_in_mid_pull_says_how_far_it_got_and_the_next_load_asks_for_the_rest(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr("healthie_nb.session.LOCKED_OUT_S", 1.0)
+    monkeypatch.setattr("healthie_nb.flight.KEPT_PAGES", 2)
+    at_page = {"appointments": 30, "clients": 4}[name]
+    with clinic(tmp_path, clients=400) as (_, served, clock):
+        monkeypatch.setattr(
+            "healthie_nb.demo.practice.random_edit",
+            lambda *_: behave(served, rate=1, lockout_after=1, lockout_s=3600.0, edit_every=None),
+        )
+        practice = connected(served, tmp_path, clock, max_rps=250.0)
+        behave(served, edit_every=at_page)
+        with pytest.raises(LockedOutError, match=r"run the same again after \d\d:\d\d\. ") as caught:
+            loaded(practice, name)
+        assert caught.value.__cause__ is None
+        behave(served, rate=None, lockout_after=None)
+        served.application.reset_counters()
+        before, rows = pages(served), truth(served.world, name)
+        assert loaded(practice, name).equals(rows)
+        told = re.search(r"([\d,]+) of about ([\d,]+) rows .* and (\d+) of 1,461 days are whole", str(caught.value))
+        if name == "clients":
+            assert "what came of it is not kept" in str(caught.value)
+            return
+        assert told
+        came, expected, days = (int(number.replace(",", "")) for number in told.groups())
+        assert 500 <= came < expected
+        assert expected >= rows.height
+        assert 0 < days < 1_461
+        assert pages(served) - before <= (rows.height - came) / 100 + 20
 
 
 CHILD = """

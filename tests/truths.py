@@ -66,9 +66,9 @@ def clinic(folder: pathlib.Path, *, clients: int = 120, **behaviour: Any) -> Ite
         yield connected(served, folder, clock), served, clock
 
 
-def connected(served: Served, folder: pathlib.Path, clock: Clock) -> Practice:
+def connected(served: Served, folder: pathlib.Path, clock: Clock, *, max_rps: float = 1e5) -> Practice:
     folders = {"cache_dir": folder / "cache", "data_dir": folder / "data"}
-    return Practice(Settings(url=served.url, key=served.key, max_rps=1e5, **folders), clock=clock)  # type: ignore[arg-type]
+    return Practice(Settings(url=served.url, key=served.key, max_rps=max_rps, **folders), clock=clock)
 
 
 def behave(served: Served, **changes: Any) -> None:
