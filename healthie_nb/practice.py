@@ -19,9 +19,10 @@ from healthie_nb.connection import Connection
 from healthie_nb.ledger import Ledger
 from healthie_nb.owner import owner as known_owner
 from healthie_nb.question import Question
+from healthie_nb.refresh import VERIFY_AGE
 from healthie_nb.shelves import StoreError
 from healthie_nb.store import DamagedPartError
-from healthie_nb.upkeep import Upkeep
+from healthie_nb.upkeep import Ages, Upkeep
 from healthie_nb.windows import between
 from healthie_nb.zones import iana
 
@@ -125,6 +126,7 @@ class Practice:
         query: str | Path,
         *,
         max_age: timedelta = MAX_AGE,
+        verify_age: timedelta = VERIFY_AGE,
         offline: bool = False,
         deleted: bool = False,
         **variables: Any,
@@ -137,6 +139,9 @@ class Practice:
             One of `healthie_nb.query.names()`, or the Path of a .graphql file.
         max_age
             What was loaded longer ago is brought up to date first: what changed is asked for, not everything.
+        verify_age
+            What was pulled longer ago is pulled afresh: a change below a row, such as to the name of what it points to,
+            need not show among what changed.
         offline
             Ask nothing: what is stored, whatever its age. `stored()` says from when it is.
         deleted
@@ -164,12 +169,18 @@ class Practice:
         def read(manifest: Manifest) -> pl.DataFrame:
             return question.store.collect(question.rows(manifest, deleted=deleted), manifest.parts)
 
-        rows, source = self._whole(question, read, max_age=max_age, offline=offline)
+        rows, source = self._whole(question, read, ages=Ages(max_age, verify_age), offline=offline)
         self._log(question, rows=rows.height, source=source)
         return rows
 
     def scan(
-        self, query: str | Path, *, max_age: timedelta = MAX_AGE, offline: bool = False, **variables: Any
+        self,
+        query: str | Path,
+        *,
+        max_age: timedelta = MAX_AGE,
+        verify_age: timedelta = VERIFY_AGE,
+        offline: bool = False,
+        **variables: Any,
     ) -> pl.LazyFrame:
         """Return what `load` would, as a LazyFrame on the stored parts."""
         question = self._question(query, variables)
@@ -180,7 +191,7 @@ class Practice:
             rows = question.rows(manifest)
             return rows, question.store.collect(rows.select(pl.len()), manifest.parts).item()
 
-        (rows, height), source = self._whole(question, read, max_age=max_age, offline=offline)
+        (rows, height), source = self._whole(question, read, ages=Ages(max_age, verify_age), offline=offline)
         self._log(question, rows=height, source=source)
         return rows
 
@@ -215,8 +226,8 @@ class Practice:
         roles, test_clients, cancellation_reasons
             For visits, as `hn.visits` takes them.
         **options
-            What `scan` takes beside the query: the file's variables, `max_age`, `offline`. Dates are widened to whole
-            months.
+            What `scan` takes beside the query: the file's variables, `max_age`, `verify_age`, `offline`. Dates are
+            widened to whole months.
 
         Rows: one per month, in order. Columns: month Date, null where there is no window; rows, bytes Int64; is_written
         Boolean.
@@ -283,12 +294,10 @@ class Practice:
         others = {name: value for name, value in variables.items() if not window or name not in queries.WINDOW}
         return Question(asked, others, window, self._cabinet.store(asked, others))
 
-    def _whole(
-        self, question: Question, read: Callable[[Manifest], T], *, max_age: timedelta, offline: bool
-    ) -> tuple[T, str]:
+    def _whole(self, question: Question, read: Callable[[Manifest], T], *, ages: Ages, offline: bool) -> tuple[T, str]:
         """Return what is read of the parts that answer a question, and where from; damaged ones are asked for again."""
         while True:
-            manifest, was_asked = self._ready(question, max_age=max_age, offline=offline)
+            manifest, was_asked = self._ready(question, ages, offline=offline)
             try:
                 found = read(manifest)
             except DamagedPartError as error:
@@ -300,10 +309,10 @@ class Practice:
             self._asked[name] = Loaded(name, question.query.hash, manifest.loaded_at)
             return found, "api" if was_asked else "store"
 
-    def _ready(self, question: Question, *, max_age: timedelta, offline: bool) -> tuple[Manifest, bool]:
+    def _ready(self, question: Question, ages: Ages, *, offline: bool) -> tuple[Manifest, bool]:
         """Return what is stored for a question, up to date unless nothing may be asked, and whether any was."""
         if not offline:
-            return self._upkeep.ready(question, max_age=max_age)
+            return self._upkeep.ready(question, ages)
         manifest = question.store.manifest
         if not question.is_covered(manifest):
             raise StoreError(f"offline, and not all of {question.query.name} is stored for this; see practice.stored()")

@@ -58,6 +58,7 @@ class Refresh:
     now: datetime
     clients: Callable[[], Awaitable[Sequence[str]]] | None = None
     witness: Callable[[Store], None] | None = None
+    verify_age: timedelta = VERIFY_AGE
     unsettled: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -94,7 +95,7 @@ class Refresh:
 
     def _is_due(self, part: StoredPart) -> bool:
         """Whether to pull a part afresh: a change below a row need not touch its updated_at."""
-        return not part.is_settled or not -AHEAD <= self.now - part.pulled_at < VERIFY_AGE
+        return not part.is_settled or not is_verified(part.pulled_at, now=self.now, age=self.verify_age)
 
     def _again(self, suspects: Sequence[Window], *, is_stale: bool) -> list[Window]:
         """Return what is stored and yet to be pulled: what is due, and of a stale store what is recent."""
@@ -226,6 +227,11 @@ class Refresh:
         """Pull windows again, a page at a time."""
         pages = await asyncio.to_thread(self._pages, windows, full=HALF_FULL)
         await Flight(self.puller, self._keep).pull(pages)
+
+
+def is_verified(at: datetime, *, now: datetime, age: timedelta) -> bool:
+    """Whether what was pulled then need not be pulled afresh."""
+    return -AHEAD <= now - at < age
 
 
 def _named(window: Window | None) -> str:

@@ -9,7 +9,7 @@ import asyncio
 import warnings
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from healthie_nb.failures import LockedOutError
 from healthie_nb.ledger import QUERY as LEDGERED
@@ -17,7 +17,7 @@ from healthie_nb.manifest import WHOLE, Manifest
 from healthie_nb.merge import ONE_CLIENT
 from healthie_nb.pages import Puller
 from healthie_nb.progress import shown
-from healthie_nb.refresh import Refresh, up_to_date
+from healthie_nb.refresh import Refresh, is_verified, up_to_date
 from healthie_nb.session import run
 
 if TYPE_CHECKING:
@@ -34,6 +34,13 @@ class IncompleteWarning(UserWarning):
     """Some rows changed all the while they were pulled; they are asked for again next time."""
 
 
+class Ages(NamedTuple):
+    """How old what is stored may be: since it was brought up to date, and since all of it was pulled."""
+
+    most: timedelta
+    unverified: timedelta
+
+
 @dataclass(frozen=True)
 class Upkeep:
     """How a practice keeps its stores up to date. `client_ids` loads the ids of all its clients."""
@@ -43,26 +50,29 @@ class Upkeep:
     client_ids: Callable[[], list[str]]
     clock: Callable[[], datetime]
 
-    def ready(self, question: Question, *, max_age: timedelta) -> tuple[Manifest, bool]:
+    def ready(self, question: Question, ages: Ages) -> tuple[Manifest, bool]:
         """Return what is stored, up to date, and whether the API was asked for it."""
         manifest = question.store.manifest
-        if self._is_ready(question, manifest, max_age):
+        if self._is_ready(question, manifest, ages):
             return manifest, False
         with question.store.lock():  # Another notebook may pull it while this one waits here.
             manifest = question.store.manifest
-            if self._is_ready(question, manifest, max_age):
+            if self._is_ready(question, manifest, ages):
                 return manifest, False
-            self._refresh(question, is_stale=self._is_stale(manifest, max_age))
+            self._refresh(question, ages, is_stale=self._is_older(manifest.loaded_at, ages.most))
             return question.store.manifest, True
 
-    def _is_ready(self, question: Question, manifest: Manifest, max_age: timedelta) -> bool:
-        return question.is_covered(manifest) and not self._is_stale(manifest, max_age)
+    def _is_ready(self, question: Question, manifest: Manifest, ages: Ages) -> bool:
+        if self._is_older(manifest.loaded_at, ages.most) or manifest.verified_at is None:
+            return False
+        is_due = not is_verified(manifest.verified_at, now=self.clock(), age=ages.unverified)
+        return question.is_covered(manifest) and not is_due
 
-    def _is_stale(self, manifest: Manifest, max_age: timedelta) -> bool:
-        # A time of loading that lies ahead was written by another clock and proves nothing.
-        return manifest.loaded_at is None or not timedelta(0) <= self.clock() - manifest.loaded_at <= max_age
+    def _is_older(self, at: datetime | None, age: timedelta) -> bool:
+        # A time that lies ahead was written by another clock and proves nothing.
+        return at is None or not timedelta(0) <= self.clock() - at <= age
 
-    def _refresh(self, question: Question, *, is_stale: bool) -> None:
+    def _refresh(self, question: Question, ages: Ages, *, is_stale: bool) -> None:
         query, is_ledgered = question.query, question.query.name == LEDGERED and self.ledger.is_kept
         if is_ledgered:
             self.ledger.verify()  # before anything is asked for that could not be recorded
@@ -79,7 +89,8 @@ class Upkeep:
                 puller = Puller(session, query, question.variables, progress=progress)
                 asks = None if ONE_CLIENT in question.variables else clients
                 witness = record if is_ledgered else None
-                refresh = Refresh(puller, question.store, query, self.clock(), clients=asks, witness=witness)
+                options: Any = {"clients": asks, "witness": witness, "verify_age": ages.unverified}
+                refresh = Refresh(puller, question.store, query, self.clock(), **options)
                 await up_to_date(refresh, question.window, is_stale=is_stale)
                 return refresh
 

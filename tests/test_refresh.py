@@ -192,6 +192,28 @@ def test_all_is_pulled_afresh_once_it_is_old_because_a_change_may_leave_no_trace
         assert stored(practice).manifest.verified_at == clock() - timedelta(days=2)  # the recent days, two days ago
 
 
+def test_how_long_rows_go_unverified_is_the_callers_to_say(tmp_path: pathlib.Path) -> None:
+    with clinic(tmp_path) as (practice, served, clock):
+        loaded(practice)
+        silent = pl.when(pl.col("id") == some(served.world)).then(pl.lit(77)).otherwise("minutes").alias("minutes")
+        served.world.replace("appointments", served.world.appointments.with_columns(silent))
+        age = timedelta(days=5)
+        clock.pass_(days=4)
+        assert not loaded(practice, verify_age=age).equals(truth(served.world))
+        clock.pass_(hours=23)  # within a day of the last load, and of five of the first
+        before = pages(served)
+        loaded(practice, verify_age=age)
+        assert pages(served) == before
+        clock.pass_(minutes=61)
+        assert loaded(practice, verify_age=age, max_age=timedelta(days=300)).equals(truth(served.world))
+        before = pages(served)
+        assert loaded(practice, verify_age=age).equals(truth(served.world))
+        assert pages(served) == before
+        rows = practice.scan("appointments", verify_age=timedelta(0), **SPAN).collect()
+        assert rows.height == truth(served.world).height
+        assert pages(served) > before
+
+
 def test_a_clock_that_is_set_back_loses_nothing(tmp_path: pathlib.Path) -> None:
     with clinic(tmp_path) as (practice, served, clock):
         loaded(practice)
