@@ -319,7 +319,8 @@ class Practice:
         return manifest, False
 
     def _client_ids(self) -> list[str]:
-        return self.load("clients").get_column("id").to_list()
+        # Those of today: the requests of a client who came since the last load would be missing.
+        return self.load("clients", max_age=timedelta(0)).get_column("id").to_list()
 
     def _ask(self, query: Query, variables: Mapping[str, Any], *, offline: bool) -> pl.DataFrame:
         """Ask what has no pages, and is not kept."""

@@ -113,6 +113,21 @@ def test_form_requests_are_asked_per_client_where_the_answer_is_about_one(
     assert rows.get_column("client_id").n_unique() > 100
 
 
+def test_form_requests_of_clients_who_came_since_the_last_load_are_asked_for(
+    small_world: World, practice_at: Callable[..., Practice], clock: Clock
+) -> None:
+    asks = small_world.form_requests.get_column("client_id").unique().sort()
+    late = World(clients=400)
+    late.replace("clients", late.clients.filter(pl.col("id") != asks[0]))
+    with serving(late, Behaviour(rate=None, requests_per_client=True)) as narrow:
+        practice = practice_at(narrow)
+        assert practice.load("clients").height == small_world.clients.height - 1
+        late.replace("clients", small_world.clients)
+        clock.pass_(minutes=1)
+        rows = practice.load("form_requests")
+    assert sorted(rows.get_column("id")) == sorted(expected_ids(small_world, "form_requests"))
+
+
 def test_form_requests_of_one_client_are_asked_for_alone(practice: Practice, served: Served) -> None:
     client = practice.load("form_requests").item(0, "client_id")
     before = served.application.practice.pages_served
@@ -179,9 +194,10 @@ def test_without_a_network_what_is_stored_is_loaded_by_a_practice_that_was_conne
     assert repr(cut_off).startswith("Demo practice (synthetic)")
     assert cut_off.load("providers", offline=True).equals(rows)
     assert cut_off.scan("providers", offline=True).collect().equals(rows)
-    for name in ("appointments_summary", "current_user"):
+    days = {"range_start": "2026-01-01", "range_end": "2026-01-31"}
+    for name, given in (("appointments_summary", days), ("current_user", {})):
         with pytest.raises(StoreError, match=f"offline, and {name} is never stored"):
-            cut_off.load(name, offline=True)
+            cut_off.load(name, offline=True, **given)
     with pytest.raises(ConnectionFailedError):
         cut_off.load("clients")
     assert served.application.counters.requests == asked
