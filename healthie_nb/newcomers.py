@@ -104,7 +104,7 @@ def with_source(firsts: pl.DataFrame, clients: pl.DataFrame | None, split: str |
 def clinical(visits: Any, as_of: str | date, *needs: str) -> nw.LazyFrame[Any]:
     """Clinical visits of every status and time, on the engine they came in.
 
-    Clinical are the roles intake, follow-up and group; while no visit has any role (no roles were given), all count.
+    Clinical are the roles intake, follow-up and group; where `visits` were given no roles, all count.
 
     Raises
     ------

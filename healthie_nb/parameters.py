@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NOTEBOOKS", "Parameter", "ParameterError", "Value", "cell", "checked", "described", "settings"]
 
-ROLES: Final = ("intake", "follow-up", "group", "discovery", "admin")
+ROLES: Final = ("intake", "follow-up", "group", "discovery", "admin", "unmapped")
 
 
 def _day(name: str, default: str, meaning: str) -> Parameter:

@@ -203,7 +203,7 @@ def _check(rows: pl.DataFrame, kind: str, file: str) -> None:
 
 
 def unmapped(appointment_types: pl.DataFrame, roles: pl.DataFrame) -> pl.DataFrame:
-    """Appointment types that have no role yet; their visits count in no clinical metric.
+    """Appointment types that have no role yet; their visits are "unmapped" and count in no clinical metric.
 
     Rows
     ----

@@ -45,6 +45,7 @@ STATUSES: Final = {
     "checkedin": "checked_in",
 }
 CANCELLED: Final = ("cancelled", "late_cancelled")
+UNMAPPED: Final = "unmapped"  # the role of types that were given none, where others were
 
 Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 
@@ -76,18 +77,18 @@ def visits(
 
     Columns
     -------
-        appointment_id, client_id, provider_id, appointment_type_id String; role String, null where `roles` is not given
-        or does not name the type; is_group Boolean; status String: occurred, no_show, late_cancelled, cancelled,
-        rescheduled, checked_in (arrived, not yet marked as occurred), unrecorded (nothing set: unmarked or upcoming),
-        other; healthie_status String, as Healthie has it; starts_at Datetime UTC; in `zone`: date, week (its Monday),
-        month and quarter (their first day) Date, weekday Int8 from 1, Monday, to 7, hour Int8; day Int32, the date as
-        days since 1970-01-01, for arithmetic on any engine; minutes Int64; booked_at, status_changed_at Datetime UTC
-        (for an attendee who cancelled, that time); lead_days Float64, booking to start, null for recurring and moved
-        rows and for those entered after they began; notice_hours Float64, cancellation to start, negative where the
-        status was changed later (Healthie keeps the last change only), null where not cancelled; late_by_notice
-        Boolean, notice under `late_notice_hours`, null where notice is; modality String; cancelled_by String: client,
-        provider, organization; cancellation_reason String, the practice's label, null where none was given or
-        `cancellation_reasons` is not; updated_at Datetime UTC.
+        appointment_id, client_id, provider_id, appointment_type_id String; role String, "unmapped" where `roles` gives
+        the type none, null everywhere while it gives none to any type; is_group Boolean; status String: occurred,
+        no_show, late_cancelled, cancelled, rescheduled, checked_in (arrived, not yet marked as occurred), unrecorded
+        (nothing set: unmarked or upcoming), other; healthie_status String, as Healthie has it; starts_at Datetime UTC;
+        in `zone`: date, week (its Monday), month and quarter (their first day) Date, weekday Int8 from 1, Monday, to 7,
+        hour Int8; day Int32, the date as days since 1970-01-01, for arithmetic on any engine; minutes Int64; booked_at,
+        status_changed_at Datetime UTC (for an attendee who cancelled, that time); lead_days Float64, booking to start,
+        null for recurring and moved rows and for those entered after they began; notice_hours Float64, cancellation to
+        start, negative where the status was changed later (Healthie keeps the last change only), null where not
+        cancelled; late_by_notice Boolean, notice under `late_notice_hours`, null where notice is; modality String;
+        cancelled_by String: client, provider, organization; cancellation_reason String, the practice's label, null
+        where none was given or `cancellation_reasons` is not; updated_at Datetime UTC.
 
     Raises
     ------
@@ -291,15 +292,17 @@ def _status() -> pl.Expr:
 
 
 def _with_role(rows: pl.LazyFrame, roles: pl.DataFrame | None) -> pl.LazyFrame:
-    if roles is None:
+    """Add each visit's role. Of types without one it is said, so that any part of the rows still tells it."""
+    if roles is not None:
+        require(roles, ["appointment_type_id", "role"], query="roles")
+    if roles is None or roles["role"].count() == 0:
         return rows.with_columns(role=pl.lit(None, pl.String))
-    require(roles, ["appointment_type_id", "role"], query="roles")
     if roles["appointment_type_id"].is_duplicated().any():
         raise MetricError(
             "roles name an appointment type twice, which would count its visits twice: keep one role each."
         )
     named = roles.lazy().select("appointment_type_id", pl.col("role").cast(pl.String))
-    return rows.join(named, on="appointment_type_id", how="left")
+    return rows.join(named, on="appointment_type_id", how="left").with_columns(pl.col("role").fill_null(UNMAPPED))
 
 
 def _with_reason(rows: pl.LazyFrame, cancellation_reasons: pl.DataFrame | None) -> pl.LazyFrame:

@@ -94,6 +94,19 @@ def test_view_of_nobody_says_so_in_words(notebook: dict[str, Any], shown: Explor
         assert shown.rows.is_empty()
 
 
+@pytest.mark.parametrize(
+    ("show", "counted"),
+    [("missed", "due"), ("cancelled", "visits"), ("weekday and hour", "visits")],
+)
+def test_type_without_a_role_is_not_clinical_when_chosen_alone(
+    notebook: dict[str, Any], shown: Explorer, show: str, counted: str
+) -> None:
+    unmapped = notebook["roles"].filter(pl.col("role").is_null())["appointment_type_id"].to_list()
+    assert not notebook["visits"].filter(pl.col("appointment_type_id").is_in(unmapped)).is_empty()
+    shown.set({"show": show, "appointment_type_ids": unmapped})
+    assert shown.rows.is_empty() or shown.rows[counted].sum() == 0
+
+
 def test_it_says_how_many_visits_and_clients_remain(notebook: dict[str, Any]) -> None:
     shown = made(notebook, start="2026-06-01", every="month", end="2026-06-30")
     visits = notebook["visits"]

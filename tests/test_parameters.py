@@ -8,7 +8,7 @@ import pytest
 
 from healthie_nb import attendance, chart_notes, newcomers, parameters, returns, roles, volume
 from healthie_nb.parameters import ParameterError
-from healthie_nb.visits import example
+from healthie_nb.visits import UNMAPPED, example
 
 SIGNING = pl.List(pl.Struct({"signed_at": pl.Datetime("us", "UTC")}))
 NO_NOTES = pl.DataFrame(
@@ -45,7 +45,7 @@ def test_options_are_unique(notebook: str) -> None:
         ("retention", "every", get_args(newcomers.Every)),
         ("retention", "split", ("", *get_args(newcomers.Split))),
         ("retention", "measure", get_args(returns.Measure)),
-        ("retention", "roles", roles.APPOINTMENT_ROLES),
+        ("retention", "roles", (*roles.APPOINTMENT_ROLES, UNMAPPED)),
         ("appointment_volume", "unit", get_args(volume.Unit)),
         ("appointment_volume", "measure", attendance.MEASURES),
         ("appointment_volume", "late", attendance.LATE),
@@ -92,7 +92,11 @@ def test_typed_text_is_read(notebook: str, name: str, text: str, value: object) 
         ("months", "six", "months is 'six'; give a whole number from 1 to 60."),
         ("every", "day", "every is 'day'; give 'week', 'month', 'quarter'."),
         ("provider_ids", "Ada", "provider_ids is 'Ada'; give ids of Healthie's, digits each."),
-        ("roles", "intake,x", "roles is 'x'; give some of 'intake', 'follow-up', 'group', 'discovery', 'admin'."),
+        (
+            "roles",
+            "intake,x",
+            "roles is 'x'; give some of 'intake', 'follow-up', 'group', 'discovery', 'admin', 'unmapped'.",
+        ),
         ("view", "../b", "view is '../b'; give a name of letters, digits, spaces, - and _, at most 60 characters."),
     ],
 )  # fmt: skip

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from healthie_nb.attendance import rates
 from healthie_nb.visits import APPOINTMENTS, ATTENDANCE, MetricError, unplaced, visits
 
 NOON = datetime(2026, 3, 10, 17, tzinfo=UTC)
@@ -134,10 +135,20 @@ def test_reason_is_the_practices_own_label() -> None:
         visits(given, zone="UTC", cancellation_reasons=reasons.select("id"))
 
 
-def test_roles_are_joined_and_the_unmapped_are_null() -> None:
-    roles = pl.DataFrame({"appointment_type_id": ["t1"], "role": ["intake"]})
+def test_roles_are_joined_and_the_unmapped_are_named_so() -> None:
+    roles = pl.DataFrame({"appointment_type_id": ["t1", "t3"], "role": ["intake", None]})
     assert only({"appointment_type_id": "t1"}, "role", roles=roles) == "intake"
-    assert only({"appointment_type_id": "t2"}, "role", roles=roles) is None
+    assert [only({"appointment_type_id": one}, "role", roles=roles) for one in ("t2", "t3", None)] == ["unmapped"] * 3
+    assert only({"appointment_type_id": "t1"}, "role", roles=roles.tail(1)) is None
+
+
+def test_visits_of_an_unmapped_type_are_not_clinical_even_alone() -> None:
+    """Which part of the visits is looked at does not change what is clinical."""
+    roles = pl.DataFrame({"appointment_type_id": ["t1"], "role": ["intake"]})
+    given = appointments({"id": "1", "appointment_type_id": "t1"}, {"id": "2", "appointment_type_id": "t2"})
+    made = visits(given.with_columns(status=pl.lit("No-Show")), zone="UTC", roles=roles)
+    assert rates(made, as_of="2026-03-31")["due"].to_list() == [1, 1, 1, 1]
+    assert rates(made.filter(appointment_type_id="t2"), as_of="2026-03-31")["due"].to_list() == [0, 0, 0, 0]
 
 
 def test_type_with_two_roles_is_refused() -> None:

@@ -42,7 +42,7 @@ rows = st.fixed_dictionaries(
         "starts_at": instants,
         "status": st.sampled_from(STATUSES),
         "provider_id": st.sampled_from(["p", "q", None]),
-        "appointment_type_id": st.sampled_from(["t", "t", "g", "d"]),
+        "appointment_type_id": st.sampled_from(["t", "t", "g", "d", "unmapped", None]),
         "modality": st.sampled_from(["video", None]),
         "minutes": st.sampled_from([30, 60, None]),
         "cancellation_reason_type": st.sampled_from(["client", None]),

@@ -53,10 +53,7 @@ class Calendar:
         """Visits from a view's first day to the day the numbers speak for, kept until these change."""
         days = view["start"], view["as_of"]
         if days not in self._some:
-            some = self.visits.filter(*choosing.within("day", *days))
-            # While no visit has a role all count as clinical: that is to be told from the whole history.
-            has_roles = some["role"].count() > 0 or self.visits["role"].count() == 0
-            self._some = {days: some if has_roles else self.visits}
+            self._some = {days: self.visits.filter(*choosing.within("day", *days))}
         return self._some[days]
 
     def once(self, key: tuple[Any, ...], make: Callable[[], pl.DataFrame]) -> pl.DataFrame:
