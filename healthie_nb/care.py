@@ -8,8 +8,9 @@ import narwhals as nw
 import polars as pl
 
 from healthie_nb.engines import reduced
-from healthie_nb.newcomers import bookings, day_number, is_end, occurred
+from healthie_nb.newcomers import bookings, choice, day_number, is_end, occurred
 from healthie_nb.privacy import pseudonyms
+from healthie_nb.roles import PROGRAMME_KINDS
 from healthie_nb.visits import MetricError, require
 
 STATES: Final = (
@@ -29,13 +30,12 @@ def states(
     *,
     as_of: str | date,
     gap_days: int = 90,
-    closing_type_ids: Collection[str] = (),
-    completed_group_ids: Collection[str] = (),
+    programmes: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Where every client stands at the end of `as_of`, each counted once, the ends side by side.
 
-    The first that holds: completed, by being in one of the groups that stand for a finished programme (as loaded, not
-    as of then) or because the last occurred clinical visit is of a closing type, with nothing booked after it; unknown,
+    The first that holds: completed, by being in one of the groups that `programmes` name (as loaded, not as of then)
+    or because the last occurred clinical visit is of a closing type of theirs, with nothing booked after it; unknown,
     archived before lapsing (archiving alone does not say why); in care, with a booking or seen in the last `gap_days`;
     lapsed, not seen for longer; unknown, never seen.
 
@@ -50,11 +50,12 @@ def states(
 
     Raises
     ------
-    MetricError for `as_of` before the first visit, or a missing column.
+    MetricError for `as_of` before the first visit, a missing column, or a kind of programme that is not allowed.
 
     Source
     ------
-    queries/clients.graphql; queries/appointments.graphql through `visits`; the ids from roles.py.
+    queries/clients.graphql; queries/appointments.graphql through `visits`; `programmes` from roles.read, without which
+    nobody is completed.
 
     Examples
     --------
@@ -65,15 +66,7 @@ def states(
     >>> states(example({"ada": ["2026-01-01"]}), clients, as_of="2026-06-01").filter(pl.col("clients") > 0).rows()
     [('lapsed', 'not seen', 1, 1.0)]
     """
-    standing = standings(
-        visits,
-        clients,
-        as_of=as_of,
-        gap_days=gap_days,
-        closing_type_ids=closing_type_ids,
-        completed_group_ids=completed_group_ids,
-    )
-    return stood(standing)
+    return stood(standings(visits, clients, as_of=as_of, gap_days=gap_days, programmes=programmes))
 
 
 def standings(
@@ -82,23 +75,33 @@ def standings(
     *,
     as_of: str | date,
     gap_days: int = 90,
-    closing_type_ids: Collection[str] = (),
-    completed_group_ids: Collection[str] = (),
+    programmes: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """One row per client of `states`, with `standing`, the reason of the state."""
     require(clients, ["id", "created_at", "is_active", "archived_at", "group_id"], query="clients")
-    until = day_number(as_of)
+    until, (closing, completed) = day_number(as_of), _completing(programmes)
     return (
         clients.filter((_day("created_at") <= until) | pl.col("created_at").is_null())
         .join(
-            _last_visits(visits, as_of, ["appointment_type_id"] if closing_type_ids else []),
+            _last_visits(visits, as_of, ["appointment_type_id"] if closing else []),
             left_on="id",
             right_on="client_id",
             how="left",
         )
         .join(bookings(visits, as_of), left_on="id", right_on="client_id", how="left")
-        .with_columns(_standing(until, gap_days, closing_type_ids, completed_group_ids))
+        .with_columns(_standing(until, gap_days, closing, completed))
     )
+
+
+def _completing(programmes: pl.DataFrame | None) -> tuple[list[str], list[str]]:
+    """Ids that complete care: the types of closing visits, and the groups of those who finished a programme."""
+    if programmes is None:
+        return [], []
+    require(programmes, ["id", "kind"], query="programmes")
+    for kind in programmes["kind"].unique():
+        choice(kind, PROGRAMME_KINDS, name="kind")
+    group, closing = (programmes.filter(kind=kind)["id"].to_list() for kind in PROGRAMME_KINDS)
+    return closing, group
 
 
 def stood(standing: pl.DataFrame) -> pl.DataFrame:

@@ -16,7 +16,7 @@ Kind = Literal["appointment_types", "forms", "test_clients", "programmes", "targ
 
 APPOINTMENT_ROLES: Final = ("intake", "follow-up", "group", "discovery", "admin")
 FORM_ROLES: Final = ("intake", "consent", "outcome measure", "other")
-PROGRAMME_ROLES: Final = ("group", "closing type")
+PROGRAMME_KINDS: Final = ("group", "closing type")
 
 # Columns of each file; the first is its key, and a row without it is an error.
 COLUMNS: Final[dict[str, dict[str, pl.DataType]]] = {
@@ -30,7 +30,7 @@ COLUMNS: Final[dict[str, dict[str, pl.DataType]]] = {
 _ALLOWED: Final = {
     "appointment_types": ("role", APPOINTMENT_ROLES),
     "forms": ("role", FORM_ROLES),
-    "programmes": ("kind", PROGRAMME_ROLES),
+    "programmes": ("kind", PROGRAMME_KINDS),
 }
 # One row a key; a metric may have several targets, one after another, and a day several notes.
 _UNIQUE: Final = {

@@ -26,7 +26,7 @@ for _name in [name for name in os.environ if name.startswith("HEALTHIE_")]:
     del os.environ[_name]
 
 import healthie_nb as hn
-from healthie_nb.demo import Served, World, serving
+from healthie_nb.demo import Served, World, serving, truth
 from healthie_nb.demo import Settings as Behaviour
 from healthie_nb.practice import Practice
 from healthie_nb.settings import Settings
@@ -191,7 +191,9 @@ def notebook(served: Served, tmp_path_factory: pytest.TempPathFactory) -> dict[s
         appointment_types=types,
         roles=roles,
     )
-    return {"hn": hn, "pl": pl, "practice": practice, "visits": visits, "roles": roles, **loaded}
+    programmes = pl.DataFrame({"id": [truth.COMPLETED_GROUP], "kind": ["group"]})
+    made = {"visits": visits, "roles": roles, "programmes": programmes}
+    return {"hn": hn, "pl": pl, "practice": practice, **made, **loaded}
 
 
 @contextlib.contextmanager

@@ -1,4 +1,5 @@
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from healthie_nb.retention import (
     survival,
     worklist,
 )
+from healthie_nb.roles import read
 from healthie_nb.stats import logrank, median
 from healthie_nb.visits import MetricError, example
 
@@ -31,6 +33,10 @@ def clients(**columns: dict[str, Any]) -> pl.DataFrame:
     rows = [{"id": name} | blank | given for name, given in columns.items()]
     instant = pl.Datetime("us", "UTC")
     return pl.DataFrame(rows, schema_overrides={"created_at": instant, "archived_at": instant, "group_id": pl.String})
+
+
+def programmes(one: str, kind: str) -> pl.DataFrame:
+    return pl.DataFrame({"id": [one], "kind": [kind], "programme": ["12 visits"]})
 
 
 def booked_on(rows: pl.DataFrame, day: str) -> pl.DataFrame:
@@ -109,7 +115,8 @@ def test_first_visit_splits_and_the_last_one_closes() -> None:
     assert cohorts(visited, **until, split="provider")["provider_id"].unique().to_list() == ["first"]
     assert spells(visited, **until, split="provider")["provider_id"].to_list() == ["first"]
     assert worklist(visited, **until, key=KEY)["provider_id"].to_list() == ["last"]
-    ended = {kind: states(visited, clients(a={}), **until, closing_type_ids=[kind]) for kind in ("start", "close")}
+    closing = {kind: programmes(kind, "closing type") for kind in ("start", "close")}
+    ended = {kind: states(visited, clients(a={}), **until, programmes=ids) for kind, ids in closing.items()}
     reasons = {kind: rows.filter(pl.col("clients") > 0)["reason"].to_list() for kind, rows in ended.items()}
     assert reasons == {"start": ["not seen"], "close": ["closing visit"]}
 
@@ -187,8 +194,31 @@ def test_funnel_counts_who_had_the_time() -> None:
     ],
 )
 def test_state_of_a_client_seen_lately(given: dict[str, Any], state: str, reason: str) -> None:
-    table = states(example({"a": ["2026-05-20"]}), clients(a=given), as_of="2026-06-30", completed_group_ids=["done"])
+    table = states(
+        example({"a": ["2026-05-20"]}), clients(a=given), as_of="2026-06-30", programmes=programmes("done", "group")
+    )
     assert table.filter(pl.col("clients") > 0).select("state", "reason", "share").rows() == [(state, reason, 1.0)]
+
+
+def test_file_of_programmes_tells_who_completed_care(tmp_path: Path) -> None:
+    """One is in the group of those who finished; one had a closing visit, one a closing visit and booked again."""
+    path = tmp_path / "programmes.csv"
+    path.write_text("id,kind,programme\ndone,group,12 visits\nlast,closing type,12 visits\n", encoding="utf-8")
+    days = {"finished": ["2026-01-05"], "closed": ["2026-02-05"], "again": ["2026-02-05", "2026-07-05"]}
+    rows = booked_on(example(days), "2026-01-01")
+    rows = rows.with_columns(appointment_type_id=pl.when(date=date(2026, 2, 5)).then(pl.lit("last")))
+    people = clients(finished={"group_id": "done"}, closed={}, again={"group_id": "ongoing"})
+    table = states(rows, people, as_of="2026-06-30", programmes=read(path, "programmes"))
+    assert table.filter(pl.col("clients") > 0).select("state", "reason", "clients").rows() == [
+        ("in care", "booked", 1),
+        ("completed", "programme", 1),
+        ("completed", "closing visit", 1),
+    ]
+
+
+def test_programme_of_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(MetricError, match="kind is 'club'; allowed are 'group', 'closing type'"):
+        states(example({"a": ["2026-01-01"]}), clients(a={}), as_of="2026-06-30", programmes=programmes("1", "club"))
 
 
 def test_archived_after_lapsing_is_lapsed() -> None:

@@ -33,6 +33,7 @@ WORLDS = {"rich": 300, "small": 12, "no roles": 60, "empty": 0}
 EDGES = ["2023-11-05", "2023-12-31", "2024-01-01", "2024-02-29", "2024-03-10", "2024-07-15", "2024-07-16", "2024-07-29"]
 STATUSES = ["Occurred"] * 5 + ["No-Show", "Cancelled", "Late Cancellation", "Re-Scheduled", "Checked-In", "???", None]
 ROLES = pl.DataFrame({"appointment_type_id": ["t", "g", "d"], "role": ["follow-up", "group", "discovery"]})
+PROGRAMMES = pl.DataFrame({"id": ["g", "done"], "kind": ["closing type", "group"]})
 FORM_ROLES = pl.DataFrame({"form_id": ["i", "k", "m"], "role": ["intake", "consent", "outcome measure"]})
 PEOPLE = [f"c{i}" for i in range(80)]
 
@@ -138,7 +139,7 @@ METRICS: dict[str, Metric] = {
     "population": lambda v: retention.population(v, CLIENTS, as_of=AS_OF, history_from=HISTORY),
     "spells": lambda v: retention.spells(v, event="second visit", split="modality", **KNOWN),
     "survival": lambda v: retention.survival(v, gap_days=45, split="type", **KNOWN),
-    "states": lambda v: retention.states(v, CLIENTS, as_of=AS_OF, closing_type_ids=["g"], completed_group_ids=["done"]),
+    "states": lambda v: retention.states(v, CLIENTS, as_of=AS_OF, programmes=PROGRAMMES),
     "worklist": lambda v: retention.worklist(v, as_of=AS_OF, key=KEY, usual_days=21),
     "booked": lambda v: volume.booked(v, as_of=AS_OF, weeks=2, earlier=3, by=["provider"]),
     "booking_curve": lambda v: volume.booking_curve(v, as_of=AS_OF, weeks=2, earlier=2),

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from healthie_nb import explore, newcomers, parameters
+from healthie_nb.demo import truth
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,9 +24,8 @@ def made(notebook: Mapping[str, Any], name: str, **settings: object) -> Explorer
     notebook["history_from"] = given["history_from"]  # type: ignore[index]
     common = (notebook["practice"], notebook["visits"], given)
     if name == "retention":
-        return explore.retention(
-            *common, **{key: notebook[key] for key in ("clients", "providers", "appointment_types")}
-        )
+        loaded = {key: notebook[key] for key in ("clients", "providers", "appointment_types", "programmes")}
+        return explore.retention(*common, **loaded)
     raise KeyError(name)
 
 
@@ -94,6 +94,12 @@ def test_impossible_view_says_so_in_words(notebook: dict[str, Any], settings: di
     assert words in repr(shown)
     assert shown.rows.is_empty()
     assert "image/png" not in shown._repr_mimebundle_()
+
+
+def test_states_tell_who_finished_a_programme(notebook: dict[str, Any]) -> None:
+    shown = made(notebook, "retention", show="states")
+    finished = notebook["clients"].filter(group_id=truth.COMPLETED_GROUP).height
+    assert shown.rows.filter(reason="programme")["clients"].item() == finished > 0
 
 
 @pytest.mark.parametrize("show", [show for show in SHOWS if show not in ("flow", "funnel", "states", "worklist")])

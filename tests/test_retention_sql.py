@@ -16,6 +16,7 @@ from healthie_nb import retention
 from healthie_nb.visits import APPOINTMENTS, visits
 
 AS_OF, HISTORY = "2024-07-15", "2023-12-31"
+PROGRAMMES = pl.DataFrame({"id": ["close", "done"], "kind": ["closing type", "group"]})
 KEY = b"kept with the store, never shown"
 STATUSES = ["Occurred", "Occurred", "Occurred", "No-Show", "Cancelled", None, "Checked-In"]
 # Year end, leap day, both nights on which the clocks change, and the days around as_of; else any.
@@ -309,8 +310,7 @@ def test_states_and_population_count_every_client_once(oracle: Oracle, given_row
     world = world_of(given_rows)
     if not is_computable(world):
         return
-    options: dict[str, Any] = {"as_of": AS_OF, "closing_type_ids": ["close"], "completed_group_ids": ["done"]}
-    ours = everywhere(world, oracle, lambda rows: retention.states(rows, CLIENTS, **options))
+    ours = everywhere(world, oracle, lambda rows: retention.states(rows, CLIENTS, as_of=AS_OF, programmes=PROGRAMMES))
     theirs = oracle.rows(f"""
     , standing as (
         select c.*, f.last, b.next, arg_max_null(o.appointment_type_id, (o.starts_at, o.appointment_id)) last_type

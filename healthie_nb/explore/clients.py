@@ -27,6 +27,7 @@ def retention(
     clients: pl.DataFrame,
     providers: pl.DataFrame,
     appointment_types: pl.DataFrame,
+    programmes: pl.DataFrame | None = None,
 ) -> Explorer:
     """Clients to look around in: cohorts, second visits, survival, states, flow, definitions, and whom to call.
 
@@ -42,13 +43,15 @@ def retention(
         Every parameter of the notebook, from `parameters.settings`; the controls start from them.
     clients, providers, appointment_types
         Rows of the queries.
+    programmes
+        What completes care, as `roles.read` gives it.
 
     Raises
     ------
     MetricError as `retention.cohorts`.
     """
     named_by = {"provider_id": providers, "appointment_type_id": appointment_types}
-    source = Rows(practice, visits, settings, clients, named_by)
+    source = Rows(practice, visits, settings, clients, named_by, programmes=programmes)
     choices = choosing.controls_of("retention", settings, source.names)
     return Explorer("retention", shows(source), choices, practice=practice, first=settings["show"], names=source.names)
 

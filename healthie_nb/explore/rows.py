@@ -36,8 +36,10 @@ class Rows:
         settings: Mapping[str, Any],
         clients: pl.DataFrame,
         named_by: Mapping[str, pl.DataFrame],
+        *,
+        programmes: pl.DataFrame | None = None,
     ) -> None:
-        self.practice, self.visits, self.clients = practice, visits, clients
+        self.practice, self.visits, self.clients, self.programmes = practice, visits, clients, programmes
         self.last, self.known = settings["as_of"], {"history_from": settings["history_from"], "clients": clients}
         self.firsts = choosing.first_visits(visits, self.last)
         self.new = known(self.firsts, clients, settings["history_from"])

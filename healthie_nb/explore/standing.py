@@ -24,18 +24,19 @@ THEIRS: Final = 'clients.filter(pl.col("id").is_in(visits["client_id"].implode()
 
 def states(source: Rows, view: Mapping[str, Any]) -> Answer:
     """Where every client stands."""
-    standing, theirs = source.of_day(view, care.standings, source.clients), "clients"
+    standing, theirs = source.of_day(view, care.standings, source.clients, programmes=source.programmes), "clients"
     if _chooses(view):
         standing = standing.join(source.began(view), left_on="id", right_on="client_id", how="semi")
         theirs = THEIRS
     if standing.is_empty():
         return source.nobody(view, by_day=False)
     rows = care.stood(standing)
+    programmes = None if source.programmes is None else Name("programmes")
     return source.answer(
         source.told(view, standing.height, rows, total=f"{source.clients.height:,} clients"),
         "states",
         rows,
-        code=source.code(view, "states", theirs),
+        code=source.code(view, "states", theirs, programmes=programmes),
         picks={"row": pl.format("{}: {}", "state", "reason")},
     )
 
