@@ -10,7 +10,7 @@ import polars as pl
 
 from healthie_nb.visits import MetricError, require
 
-__all__ = ["Kind", "propose_form_roles", "propose_roles", "read", "unmapped", "unmapped_forms"]
+__all__ = ["Kind", "propose_form_roles", "propose_roles", "read", "unmapped", "unmapped_forms", "without_tests"]
 
 Kind = Literal["appointment_types", "forms", "test_clients", "programmes", "targets", "annotations"]
 
@@ -200,6 +200,40 @@ def _check(rows: pl.DataFrame, kind: str, file: str) -> None:
         lines = rows.filter(is_wrong)["line"].head(5).to_list()
         if lines:
             raise MetricError(f"{file}, line {', '.join(map(str, lines))}: {what}.")
+
+
+def without_tests(rows: pl.DataFrame, test_clients: pl.DataFrame) -> pl.DataFrame:
+    """Clients, or rows of clients such as requests and forms, without those of test clients.
+
+    `visits` leaves their visits out itself. Sign-ups, states and requests are counted from clients and requests, so
+    take test clients out of these too.
+
+    Rows
+    ----
+    As given, in the same order; rows of no client are kept.
+
+    Columns
+    -------
+    As given.
+
+    Raises
+    ------
+    MetricError for rows that name no client, in client_id or, of clients, in id, or `test_clients` without client_id.
+
+    Source
+    ------
+    `rows` from queries/; `test_clients` from `read`.
+
+    Examples
+    --------
+    >>> clients = pl.DataFrame({"id": ["7", "8"], "is_active": [True, True]})
+    >>> without_tests(clients, pl.DataFrame({"client_id": ["8"]}))["id"].to_list()
+    ['7']
+    """
+    require(test_clients, ["client_id"], query="test_clients")
+    own = "client_id" if "client_id" in rows.columns else "id"
+    require(rows, [own], query="clients")
+    return rows.filter(~pl.col(own).is_in(test_clients["client_id"].drop_nulls().implode()).fill_null(value=False))
 
 
 def unmapped(appointment_types: pl.DataFrame, roles: pl.DataFrame) -> pl.DataFrame:

@@ -1,9 +1,11 @@
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from healthie_nb.roles import propose_form_roles, propose_roles, read, unmapped
+from healthie_nb import forms, retention
+from healthie_nb.roles import propose_form_roles, propose_roles, read, unmapped, without_tests
 from healthie_nb.visits import MetricError, example
 
 
@@ -118,3 +120,36 @@ def test_unmapped_types_are_listed() -> None:
     roles = pl.DataFrame({"appointment_type_id": ["a", "c"], "role": ["intake", None]})
     assert unmapped(types(a="Intake", b="Zebra", c="Owl"), roles).rows() == [("c", "Owl"), ("b", "Zebra")]
     assert example({"ada": ["2026-01-05"]})["role"].item() is None
+
+
+def test_test_clients_are_in_no_number_once_they_are_named() -> None:
+    """A practice with a test client has the numbers of one without."""
+    kept, tests = b"kept with the store, never shown", pl.DataFrame({"client_id": ["test"]})
+    instant = pl.lit(datetime(2026, 1, 2, tzinfo=UTC), pl.Datetime("us", "UTC"))
+    clients = pl.DataFrame({"id": ["ada", "test"], "is_active": True, "provider_id": "p"}).with_columns(
+        created_at=instant, archived_at=pl.lit(None, pl.Datetime), group_id=pl.lit(None, pl.String)
+    )
+    asked = pl.DataFrame({"id": ["1", "2"], "form_id": "f", "client_id": ["ada", "test"], "sender_id": "p"})
+    asked = asked.with_columns(date_to_show=instant, filled_form_id=None, filled_form_is_finished=False)
+    seen = example({"ada": ["2026-01-05"]})
+
+    def numbers(clients: pl.DataFrame, asked: pl.DataFrame) -> list[pl.DataFrame]:
+        return [
+            retention.funnel(seen, clients, as_of="2026-06-30"),
+            retention.states(seen, clients, as_of="2026-06-30"),
+            retention.population(seen, clients, as_of="2026-06-30"),
+            forms.requests(asked, clients),
+            forms.overdue(asked, clients, as_of="2026-06-30", key=kept),
+        ]
+
+    without = numbers(without_tests(clients, tests), without_tests(asked, tests))
+    for ours, alone in zip(without, numbers(clients.head(1), asked.head(1)), strict=True):
+        assert ours.equals(alone)
+    assert not any(map(pl.DataFrame.equals, without, numbers(clients, asked)))
+
+
+def test_rows_of_no_client_are_kept_and_rows_that_name_none_refused() -> None:
+    tests = pl.DataFrame({"client_id": ["7", None]})
+    assert without_tests(pl.DataFrame({"client_id": ["7", None, "8"]}), tests)["client_id"].to_list() == [None, "8"]
+    with pytest.raises(MetricError, match="clients lack id"):
+        without_tests(pl.DataFrame({"name": ["x"]}), tests)
