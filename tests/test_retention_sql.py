@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -143,42 +144,52 @@ RICH = [
 ]
 
 
-def on_worlds(test: Callable[..., None]) -> Callable[..., None]:
+def on_worlds(test: Callable[..., None], *, drawn: settings = few_worlds) -> Callable[..., None]:
     """Compare on the rich world, then on drawn ones."""
-    decorated: Callable[..., None] = few_worlds(example(given_rows=RICH)(test))
+    decorated: Callable[..., None] = drawn(example(given_rows=RICH)(test))
     return decorated
 
 
-WINDOWS = {
-    "rolling on": ("first + 30 * (k - 1) + 1", "first + 30 * k"),
-    "rolling on or after": ("first + 30 * (k - 1) + 1", "first + 90"),
-    "calendar on": ("cohort + to_months(k)", "cohort + to_months(k + 1) - interval 1 day"),
-    "calendar on or after": ("cohort + to_months(k)", "cohort + to_months(4) - interval 1 day"),
-}
+on_each_few = partial(on_worlds, drawn=settings(few_worlds, max_examples=4))  # for a test of many variants
 
 
-@pytest.mark.parametrize("window", WINDOWS)
-@on_worlds
+WIDTHS = {"week": 7, "month": 30, "quarter": 90}
+LATER = {"week": "to_days(7 * ({}))", "month": "to_months({})", "quarter": "to_months(3 * ({}))"}
+
+
+def window_of(every: str, counted: str, measure: str) -> tuple[str, str]:
+    """First and last day, in SQL, of the k-th of three periods."""
+    if counted == "rolling":
+        width = WIDTHS[every]
+        return f"first + {width} * (k - 1) + 1", f"first + {width} * {'k' if measure == 'on' else 3}"
+    later = LATER[every].format
+    end = later("k + 1" if measure == "on" else "4")
+    return f"cohort + {later('k')}", f"cohort + {end} - interval 1 day"
+
+
+@pytest.mark.parametrize("measure", ["on", "on or after"])
+@pytest.mark.parametrize("counted", ["rolling", "calendar"])
+@pytest.mark.parametrize("every", ["week", "month", "quarter"])
+@on_each_few
 @given(worlds)
-def test_cohorts(oracle: Oracle, window: str, given_rows: list[dict[str, Any]]) -> None:
+def test_cohorts(oracle: Oracle, every: Any, counted: Any, measure: Any, given_rows: list[dict[str, Any]]) -> None:
     world = world_of(given_rows)
     if not is_computable(world):
         return
-    counted, measure = window.split(" ", 1)
-    options: dict[str, Any] = {"counted": counted, "measure": measure, "periods": 3, "as_of": AS_OF}
+    options: dict[str, Any] = {"counted": counted, "measure": measure, "periods": 3, "as_of": AS_OF, "every": every}
     ours = everywhere(
         world, oracle, lambda rows: retention.cohorts(rows, history_from=HISTORY, clients=CLIENTS, **options)
     )
-    begin, end = WINDOWS[window]
+    begin, end = window_of(every, counted, measure)
     theirs = oracle.rows(f"""
     , cells as (
         select *, {begin} begins, {end} ends from
-          (select *, cast(date_trunc('month', first) as date) cohort from known), (select unnest([1, 2, 3]) k)),
+          (select *, cast(date_trunc('{every}', first) as date) cohort from known), (select unnest([1, 2, 3]) k)),
     marked as (select *, ends <= date '{AS_OF}' is_in,
                       exists (from o where o.client_id = cells.client_id and o.date between begins and ends) came
                from cells)
     select cohort, k, count(*), count(*) filter (is_in), count(*) filter (is_in and came),
-           bool_or(not is_in) or cohort + interval 1 month > date '{AS_OF}' + 1
+           bool_or(not is_in) or cohort + {LATER[every].format(1)} > date '{AS_OF}' + 1
     from marked group by cohort, k order by cohort, k""")
     assert ours.select("cohort", "period", "clients", "eligible", "returned", "is_open").rows() == theirs
 
