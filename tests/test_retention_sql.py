@@ -37,6 +37,7 @@ rows = st.fixed_dictionaries(
         "status": st.sampled_from(STATUSES),
         "provider_id": st.sampled_from(["p", "q", None]),
         "appointment_type_id": st.sampled_from(["t", "close"]),
+        "modality": st.sampled_from(["video", "in person", None]),
         "lead": st.integers(0, 60),
         "changed": st.integers(-40, 5),
     }
@@ -50,6 +51,7 @@ CLIENTS = pl.DataFrame(
         "is_active": [True, True, False, True, False, True],
         "archived_at": [None, None, datetime(2024, 4, 1, tzinfo=UTC), None, datetime(2024, 3, 1, tzinfo=UTC), None],
         "group_id": [None, "done", None, None, None, None],
+        "source_name": ["web", None, "friend", "web", "friend", "web"],
     },
     schema_overrides={"created_at": pl.Datetime("us", "UTC"), "archived_at": pl.Datetime("us", "UTC")},
 )
@@ -58,7 +60,10 @@ with v as (select * from visits),
 o as (select * from v where status = 'occurred' and date <= date '{AS_OF}'),
 firsts as (
     select client_id, min(date) first, max(date) last, count(*) n,
-           arg_min_null(provider_id, (starts_at, appointment_id)) provider
+           arg_min_null(provider_id, (starts_at, appointment_id)) provider_id,
+           arg_min_null(appointment_type_id, (starts_at, appointment_id)) appointment_type_id,
+           arg_min_null(modality, (starts_at, appointment_id)) modality,
+           (select source_name from clients c where c.id = client_id) source_name
     from o group by client_id),
 known as (
     select f.* from firsts f join clients c on c.id = f.client_id
@@ -137,6 +142,7 @@ RICH = [
         "status": STATUSES[i % 8 % 7],
         "provider_id": ["p", "q", None][i // 5 % 3],
         "appointment_type_id": ["t", "close"][i // 15 % 2],
+        "modality": ["video", "in person", None][i // 5 % 4 % 3],
         "lead": i % 61,
         "changed": i % 46 - 40,
     }
@@ -194,36 +200,44 @@ def test_cohorts(oracle: Oracle, every: Any, counted: Any, measure: Any, given_r
     assert ours.select("cohort", "period", "clients", "eligible", "returned", "is_open").rows() == theirs
 
 
-@on_worlds
+SPLITS = {
+    "provider": "provider_id",
+    "type": "appointment_type_id",
+    "modality": "modality",
+    "source": "source_name",
+}
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@on_each_few
 @given(worlds)
-def test_cohorts_by_provider_of_the_first_visit(oracle: Oracle, given_rows: list[dict[str, Any]]) -> None:
-    world = world_of(given_rows)
+def test_cohorts_split_by_the_first_visit_or_the_client(
+    oracle: Oracle, split: Any, given_rows: list[dict[str, Any]]
+) -> None:
+    world, column = world_of(given_rows), SPLITS[split]
     if not is_computable(world):
         return
-    ours = everywhere(
-        world,
-        oracle,
-        lambda rows: retention.cohorts(rows, as_of=AS_OF, every="week", split="provider", brackets=[(1, 30), (20, 60)]),
-    )
+    options: dict[str, Any] = {"as_of": AS_OF, "every": "week", "split": split, "brackets": [(1, 30), (20, 60)]}
+    ours = everywhere(world, oracle, lambda rows: retention.cohorts(rows, clients=CLIENTS, **options))
     tallied = f"""
     , cells as (select * from firsts, (values (1, 1, 30), (2, 20, 60)) t(k, a, b)),
-    tallied as (select cast(date_trunc('week', first) as date) cohort, provider, k, count(*) clients,
+    tallied as (select cast(date_trunc('week', first) as date) cohort, {column} own, k, count(*) clients,
            count(*) filter (first + b <= date '{AS_OF}') eligible,
            count(*) filter (first + b <= date '{AS_OF}' and exists
              (from o where o.client_id = cells.client_id and o.date between first + a and first + b)) returned
     from cells group by all)"""
-    theirs = oracle.rows(f"{tallied} from tallied order by cohort, provider nulls last, k")
-    assert ours.select("cohort", "provider_id", "period", "clients", "eligible", "returned").rows() == theirs
+    theirs = oracle.rows(f"{tallied} from tallied order by cohort, own nulls last, k")
+    assert ours.select("cohort", column, "period", "clients", "eligible", "returned").rows() == theirs
     is_closed = f"eligible = clients and cohort + 7 <= date '{AS_OF}' + 1"
-    means = retention.means(ours).select("provider_id", "period", "cohorts", "eligible", "returned", "simple")
+    means = retention.means(ours).select(column, "period", "cohorts", "eligible", "returned", "simple")
     assert means.with_columns(pl.col("simple").round(9)).rows() == oracle.rows(f"""{tallied}
-    select provider, k, count(*), sum(eligible)::bigint, sum(returned)::bigint, round(avg(returned / eligible), 9)
-    from tallied where {is_closed} group by provider, k order by provider nulls last, k""")
-    beside = retention.chance_limits(ours.filter(period=1)).select("provider_id", "rate", "overall")
+    select own, k, count(*), sum(eligible)::bigint, sum(returned)::bigint, round(avg(returned / eligible), 9)
+    from tallied where {is_closed} group by own, k order by own nulls last, k""")
+    beside = retention.chance_limits(ours.filter(period=1)).select(column, "rate", "overall")
     assert beside.with_columns(pl.col("rate", "overall").round(9)).rows() == oracle.rows(f"""{tallied}
-    select provider, round(sum(returned) / sum(eligible), 9), round(sum(sum(returned)) over () /
+    select own, round(sum(returned) / sum(eligible), 9), round(sum(sum(returned)) over () /
       sum(sum(eligible)) over (), 9)
-    from tallied where k = 1 and {is_closed} group by provider order by provider nulls last""")
+    from tallied where k = 1 and {is_closed} group by own order by own nulls last""")
 
 
 @on_worlds
@@ -252,20 +266,23 @@ def test_spells_to_lapse_and_to_the_second_visit(oracle: Oracle, given_rows: lis
     world = world_of(given_rows)
     if not is_computable(world):
         return
-    lapse = everywhere(world, oracle, lambda rows: retention.spells(rows, as_of=AS_OF, gap_days=45))
+    lapse = everywhere(world, oracle, lambda rows: retention.spells(rows, as_of=AS_OF, gap_days=45, split="modality"))
     assert lapse.rows() == oracle.rows(f"""
-    , ends as (select f.client_id, first, last, next,
+    , ends as (select f.client_id, f.modality, first, last, next,
                  (select min(before) + 45 from gaps g where g.client_id = f.client_id and date - before > 45) gap_end
                from firsts f left join booked using (client_id)),
     dated as (select *, coalesce(gap_end,
                  case when date '{AS_OF}' - last > 45 and next is null then last + 45 end) ended from ends)
-    select client_id, coalesce(ended, date '{AS_OF}') - first, ended is not null from dated order by client_id""")
-    second = everywhere(world, oracle, lambda rows: retention.spells(rows, as_of=AS_OF, event="second visit"))
+    select client_id, modality, coalesce(ended, date '{AS_OF}') - first, ended is not null
+    from dated order by client_id""")
+    sourced: dict[str, Any] = {"event": "second visit", "split": "source", "clients": CLIENTS}
+    second = everywhere(world, oracle, lambda rows: retention.spells(rows, as_of=AS_OF, **sourced))
     assert second.rows() == oracle.rows(f"""
-    , ends as (select client_id, first,
+    , ends as (select client_id, source_name, first,
                  (select min(date) from o where o.client_id = f.client_id and date > first) again
                from firsts f)
-    select client_id, coalesce(again, date '{AS_OF}') - first, again is not null from ends order by client_id""")
+    select client_id, source_name, coalesce(again, date '{AS_OF}') - first, again is not null
+    from ends order by client_id""")
 
 
 @pytest.mark.parametrize("every", ["week", "month", "quarter"])
