@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 import polars as pl
 
+from healthie_nb.targets import METRICS, SHARES
 from healthie_nb.visits import MetricError, require
 
 __all__ = ["Kind", "propose_form_roles", "propose_roles", "read", "unmapped", "unmapped_forms", "without_tests"]
@@ -31,6 +32,7 @@ _ALLOWED: Final = {
     "appointment_types": ("role", APPOINTMENT_ROLES),
     "forms": ("role", FORM_ROLES),
     "programmes": ("kind", PROGRAMME_KINDS),
+    "targets": ("metric", METRICS),
 }
 # One row a key; a metric may have several targets, one after another, and a day several notes.
 _UNIQUE: Final = {
@@ -129,8 +131,9 @@ def read(path: Path, kind: Kind) -> pl.DataFrame:
 
     appointment_types: appointment_type_id, role (intake, follow-up, group, discovery, admin), name. forms: form_id,
     role (intake, consent, outcome measure, other), name. test_clients: client_id, why. programmes: id, kind (group:
-    being in that client group, or closing type: a visit of that type, completes it), programme. targets: metric, target
-    (as a share, 0..1), since. annotations: date, text. Days are written 2026-06-30; the last columns may be empty.
+    being in that client group, or closing type: a visit of that type, completes it), programme. targets: metric, of
+    targets.METRICS, target (0..1 of a share, any number of a count), since. annotations: date, text. Days are written
+    2026-06-30; the last columns may be empty.
 
     Rows
     ----
@@ -142,8 +145,8 @@ def read(path: Path, kind: Kind) -> pl.DataFrame:
 
     Raises
     ------
-    MetricError when the file is missing, or has a column too few, an empty or repeated key, a role or kind that is not
-    allowed, or a number or day that is not one; it names the file and the first lines concerned.
+    MetricError when the file is missing, or has a column too few, an empty or repeated key, a role, kind or metric that
+    is not allowed, or a number or day that is not one; it names the file and the first lines concerned.
 
     Source
     ------
@@ -196,6 +199,9 @@ def _check(rows: pl.DataFrame, kind: str, file: str) -> None:
         if dtype == pl.Date:
             day = pl.col(name).str.to_date("%Y-%m-%d", strict=False)
             wrong[f"{name} is no day such as 2026-06-30"] = pl.col(name).is_not_null() & day.is_null()
+    if kind == "targets":
+        target = pl.col("target").cast(pl.Float64, strict=False)
+        wrong["target of a share is none, such as 0.08"] = pl.col("metric").is_in(SHARES) & ~target.is_between(0, 1)
     for what, is_wrong in wrong.items():
         lines = rows.filter(is_wrong)["line"].head(5).to_list()
         if lines:

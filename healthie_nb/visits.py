@@ -199,7 +199,7 @@ def require(frame: pl.DataFrame | pl.LazyFrame, columns: "Iterable[str]", *, que
     lacking = [name for name in columns if name not in frame.collect_schema().names()]
     if not lacking:
         return
-    source = "roles.read" if query in ("roles", "test_clients", "programmes") else f"queries/{query}.graphql"
+    source = "roles.read" if query in ("roles", "test_clients", "programmes", "targets") else f"queries/{query}.graphql"
     raise MetricError(f"{query} lack {', '.join(lacking)}: {source} gives them; load {query} with it, whole.")
 
 

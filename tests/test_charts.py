@@ -8,6 +8,7 @@ import math
 import re
 from datetime import date
 from itertools import combinations
+from typing import TYPE_CHECKING, Any, get_args
 
 import altair as alt
 import polars as pl
@@ -15,9 +16,15 @@ import pytest
 import vl_convert
 from gallery import CHARTS, Shown
 
-from healthie_nb import charts, display, retention
+from healthie_nb import attendance, charts, display, forms, retention, volume
 from healthie_nb.charts import marks
-from healthie_nb.visits import MetricError, example
+from healthie_nb.newcomers import Every
+from healthie_nb.roles import COLUMNS
+from healthie_nb.targets import METRICS, SHARES
+from healthie_nb.visits import UTC, MetricError, example
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 JUPYTERS = max(version for version in vl_convert.get_vegalite_versions() if version.startswith("5"))
 each = pytest.mark.parametrize("shown", CHARTS, ids=lambda shown: shown.name)
@@ -206,16 +213,61 @@ def test_target_holds_until_the_next_one_and_within_the_rows_only() -> None:
     since = [None, date(2026, 3, 1), date(2027, 1, 1), None]
     shares = {"metric": ["no-show"] * 3 + ["lost"], "target": [0.2, 0.15, 0.1, 0.3], "since": since}
     targets = pl.DataFrame(shares)
-    held = marks.marked(PERIODS, "no-show", targets, None, share=True)["targets"]
+    held = marks.marked(PERIODS, "no-show", targets, None)["targets"]
     assert held.rows() == [
         ("2026-01-01T00:00:00", "2026-03-01T00:00:00", 0.2, "target 20%"),
         ("2026-03-01T00:00:00", "2026-07-01T00:00:00", 0.15, "target 15%"),
     ]
 
 
+def test_target_by_a_name_that_no_metric_has_is_refused() -> None:
+    targets = pl.DataFrame({"metric": ["no_show"], "target": [0.08], "since": [None]})
+    with pytest.raises(MetricError, match="no target is for 'no_show'; metrics with targets are second visit,"):
+        marks.marked(PERIODS, "no-show", targets, None)
+
+
+def test_every_metric_with_targets_draws_its_own() -> None:
+    """Each name that targets.csv may have is drawn by a chart, and by no other metric's."""
+    own = {metric: 0.5 + k / 100 if metric in SHARES else float(k) for k, metric in enumerate(METRICS)}
+    targets = pl.DataFrame({"metric": own.keys(), "target": own.values(), "since": None}, schema=COLUMNS["targets"])
+    drawn = {metric: [row["target"] for row in made["targets"]] for metric, made in targeted(targets)}
+    assert drawn == {metric: [target] for metric, target in own.items()}
+
+
+def targeted(targets: pl.DataFrame) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Name of the metric and data sets of each chart that takes targets."""
+    days = {"ada": ["2026-01-05", "2026-01-12 No-Show", "2026-03-09"], "bob": ["2026-01-06", "2026-02-10"]}
+    seen, until = example(days).with_columns(minutes=pl.lit(50, pl.Int64)), {"as_of": "2026-06-30"}
+    at = {"targets": targets, "synthetic": False}
+    month = at | {"every": "month"}
+    for measure in attendance.MEASURES:
+        rows = volume.rates(seen, **until, every="month").filter(measure=measure, late="status")
+        yield measure, charts.rates_parts(rows, **month)["datasets"]
+    again = retention.cohorts(seen, **until, brackets=((1, 45),))
+    yield "second visit", charts.second_visit_parts(again, **month)["datasets"]
+    yield "rebooked", charts.rebooked_parts(volume.rebooked(seen, **until), **month)["datasets"]
+    notes = pl.DataFrame(schema={"appointment_id": pl.String, "signings": pl.List(pl.Struct({"signed_at": UTC}))})
+    notes = notes.with_columns(filled_at=pl.lit(None, UTC))
+    yield "notes signed", charts.notes_parts(forms.notes(seen, notes, **until, by=[]), **at)["datasets"]
+    done = pl.DataFrame({"client_id": ["ada"], "form_id": ["f"], "is_finished": [True], "filled_at": [None]})
+    done = done.with_columns(pl.col("filled_at").cast(UTC))
+    before = forms.before_first_visit(seen, done, pl.DataFrame({"form_id": ["f"], "role": ["consent"]}), **until)
+    yield "forms before first visit", charts.before_first_visit_parts(before, **month)["datasets"]
+    for every in get_args(Every):
+        for unit in get_args(volume.Unit):
+            rows, name = volume.counts(seen, **until, every=every, unit=unit), unit.removeprefix("client ")
+            yield f"{name} per {every}", charts.counts_parts(rows, every=every, **at)["datasets"]
+            if every == "month":
+                per_day = charts.counts_parts(rows, every=every, per_working_day=True, **at)
+                yield f"{name} per working day", per_day["datasets"]
+        flow = charts.flow_parts(retention.flow(seen, **until, every=every), every=every, **at)
+        yield f"clients seen per {every}", flow["datasets"]
+    yield "clients under care", charts.panel_parts(volume.panel(seen, **until), **month)["datasets"]
+
+
 def test_annotation_of_another_time_is_not_drawn() -> None:
     days = pl.DataFrame({"date": [date(2025, 12, 31), date(2026, 2, 1)], "text": ["before", "within"]})
-    assert marks.marked(PERIODS, "no-show", None, days, share=True)["annotations"]["text"].to_list() == ["within"]
+    assert marks.marked(PERIODS, "no-show", None, days)["annotations"]["text"].to_list() == ["within"]
 
 
 def test_no_more_series_than_colours() -> None:

@@ -77,7 +77,7 @@ def test_ids_stay_text_and_spaces_go(tmp_path: Path) -> None:
 
 
 def test_targets_and_annotations_have_numbers_and_days(tmp_path: Path) -> None:
-    targets = read(written(tmp_path, "metric,target,since\nno_show,0.08,2026-01-01\nno_show,0.06,\n"), "targets")
+    targets = read(written(tmp_path, "metric,target,since\nno-show,0.08,2026-01-01\nvisits per week,40,\n"), "targets")
     assert targets.schema == {"metric": pl.String, "target": pl.Float64, "since": pl.Date}
     notes = read(written(tmp_path, "date,text\n2026-03-01,New reminders\n"), "annotations")
     assert notes.schema == {"date": pl.Date, "text": pl.String}
@@ -99,7 +99,13 @@ def test_targets_and_annotations_have_numbers_and_days(tmp_path: Path) -> None:
         ),
         ("test_clients", "client_id,why\n1,a\n,b\n", "line 3: client_id is empty"),
         ("programmes", "id,kind,programme\n1,club,x\n", "kind is none of group, closing type"),
-        ("targets", "metric,target,since\nno_show,8 %,\n", "target is no number"),
+        ("targets", "metric,target,since\nno-show,8 %,\n", "target is no number"),
+        (
+            "targets",
+            "metric,target,since\nlost,0.1,\nno_show,0.08,\n",
+            "line 3: metric is none of second visit, no-show",
+        ),
+        ("targets", "metric,target,since\nlost,8,\n", "line 2: target of a share is none, such as 0.08"),
         ("annotations", "date,text\n3/1/2026,x\n", "date is no day such as 2026-06-30"),
         ("towns", "id\n1\n", "kind is 'towns'; allowed are 'appointment_types', 'forms'"),
     ],

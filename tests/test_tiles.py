@@ -181,14 +181,12 @@ def test_headline_of_retention_is_what_the_visits_say() -> None:
         group_id=pl.lit(None, pl.String),
     )
     as_of = "2026-06-30"
-    shown = tiles.retention(
+    given = (
         retention.states(seen, clients, as_of=as_of),
         retention.flow(seen, as_of=as_of),
         retention.cohorts(seen, as_of=as_of, brackets=((1, 45),)),
-        as_of=as_of,
-        every="month",
-        synthetic=True,
     )
+    shown = tiles.retention(*given, as_of=as_of, every="month", synthetic=True)
     assert repr(shown).splitlines() == [
         "Who stays, as of 30 Jun 2026",
         "Demo practice: synthetic data",
@@ -198,3 +196,6 @@ def test_headline_of_retention_is_what_the_visits_say() -> None:
         "Lapsed: 1 · 25% of 4 clients: not seen for over 90 days, nothing booked",
         "Nothing booked: 2 · of 3 active clients",
     ]
+    since = {"metric": "second visit", "target": [0.8, 0.3], "since": [None, date(2026, 7, 1)]}
+    aimed = tiles.retention(*given, as_of=as_of, every="month", synthetic=True, targets=pl.DataFrame(since))
+    assert repr(aimed).splitlines()[4].endswith("in 3 closed cohorts, target 80% · ✕ problem")

@@ -61,6 +61,18 @@ def test_target_gives_the_tone(targets: dict[str, float], line: int, said: str) 
     assert headline(**targets)[line].endswith(said)
 
 
+@pytest.mark.parametrize(
+    ("targets", "says"),
+    [
+        ({"no_shows": 0.1}, "no target is for 'no shows'; metrics with targets are .*. Did you mean 'no-show'?"),
+        ({"lost": 8}, "the target of 'lost' is 8: it is a share, give 0 to 1, as in 0.08 for 8 %"),
+    ],
+)
+def test_target_that_no_metric_has_is_refused(targets: dict[str, float], says: str) -> None:
+    with pytest.raises(MetricError, match=says):
+        headline(**targets)
+
+
 def test_other_slices_are_refused() -> None:
     counts = volume.counts(SEEN, as_of=AS_OF, by=["modality"])
     rates = volume.rates(SEEN, as_of=AS_OF, every="month")

@@ -80,7 +80,7 @@ def rates_parts(
         (*wording.remarks(table, synthetic=synthetic, n="due"), tables.BOUNDS),
         marks.trend_said("share of due visits missed", rows),
         rows=rows,
-        **marks.marked(rows, measure, targets, annotations, share=True),
+        **marks.marked(rows, measure, targets, annotations),
     )
 
 
@@ -273,7 +273,7 @@ def rebooked_parts(
     rows = shown.select(*marks.period("period", every), "series", *rated)
     notes = wording.remarks(table, synthetic=synthetic, n="visits")
     said = marks.trend_said("share of visits after which a next one was booked", rows)
-    marked = marks.marked(rows, "rebooked", targets, annotations, share=True)
+    marked = marks.marked(rows, "rebooked", targets, annotations)
     return marks.parts(tables.REBOOKED, notes, said, rows=rows, **marked)
 
 

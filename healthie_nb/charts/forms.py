@@ -68,7 +68,7 @@ def before_first_visit_parts(
         As `roles.read` gives them; targets of the metric "forms before first visit".
     """
     rows = table.select(*marks.period("period", every), tables.role_of("series"), *marks.rated("done", "clients"))
-    marked = marks.marked(rows, "forms before first visit", targets, annotations, share=True)
+    marked = marks.marked(rows, "forms before first visit", targets, annotations)
     said = marks.trend_said("share of clients who had filled the forms", rows)
     remarks = wording.remarks(table, synthetic=synthetic, n="clients")
     return marks.parts(tables.BEFORE, remarks, said, rows=rows, **marked)

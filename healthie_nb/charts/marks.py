@@ -14,6 +14,7 @@ import altair as alt
 import polars as pl
 
 from healthie_nb import display, wording
+from healthie_nb.targets import SHARES, of_metric
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -287,21 +288,24 @@ def beside(*layers: alt.Chart, step: float = STEP) -> alt.LayerChart:
 
 
 def marked(
-    rows: pl.DataFrame, metric: str, targets: pl.DataFrame | None, annotations: pl.DataFrame | None, *, share: bool
+    rows: pl.DataFrame, metric: str, targets: pl.DataFrame | None, annotations: pl.DataFrame | None
 ) -> dict[str, pl.DataFrame]:
     """Targets of a metric and annotations as far as they fall within the rows, which have at and until.
 
     Targets and annotations are as roles.read gives them; a target holds from its day until the next one.
+
+    Raises
+    ------
+    MetricError for targets of a metric that has none.
     """
     first, last = rows.select(first=pl.col("at").min(), last=pl.col("until").max()).row(0)
     held = pl.DataFrame({"at": [first], "until": [first], "target": [0.0], "text": [""]})
     noted = held.select("at", "text")
     if targets is not None and first is not None:
-        said = wording.share("target", few=False) if share else wording.number("target")
+        said = wording.share("target", few=False) if metric in SHARES else wording.number("target")
         found = (
-            targets.filter(pl.col("metric") == metric, pl.col("target").is_not_null())
+            of_metric(targets, metric)
             .with_columns(at=moment(pl.col("since")).fill_null(first))
-            .sort("at")
             .with_columns(until=pl.col("at").shift(-1).fill_null(last))
             .with_columns(pl.max_horizontal("at", pl.lit(first)), pl.min_horizontal("until", pl.lit(last)))
             .filter(pl.col("at") < pl.col("until"))

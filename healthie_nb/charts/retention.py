@@ -71,7 +71,7 @@ def second_visit_parts(
         wording.remarks(table, synthetic=synthetic, n="eligible"),
         marks.trend_said("share of new clients who came again", rows),
         rows=rows,
-        **marks.marked(rows, "second visit", targets, annotations, share=True),
+        **marks.marked(rows, "second visit", targets, annotations),
     )
 
 
@@ -183,7 +183,12 @@ def states_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]:
 
 
 def flow_parts(
-    table: pl.DataFrame, *, every: Every, synthetic: bool, annotations: pl.DataFrame | None = None
+    table: pl.DataFrame,
+    *,
+    every: Every,
+    synthetic: bool,
+    targets: pl.DataFrame | None = None,
+    annotations: pl.DataFrame | None = None,
 ) -> dict[str, Any]:
     """Clients seen in each period, who is new, returned or kept, and below the line who of the period before left.
 
@@ -195,8 +200,8 @@ def flow_parts(
         The period, as it was made.
     synthetic
         `practice.is_synthetic`.
-    annotations
-        As `roles.read` gives them.
+    targets, annotations
+        As `roles.read` gives them; targets of the metric "clients seen per month" and so on.
     """
     index = ["at", "until", "period", "is_open", "state", "n"]
     kept = marks.stacked(_each(table, every, FLOWS, index))
@@ -209,7 +214,7 @@ def flow_parts(
         said = f"{said} On average of the closed ones, " + (
             "{:,.0f} clients were seen, {:,.0f} of them new, and {:,.0f} of the period before left.".format(*means)
         )
-    marked = marks.marked(rows, "active clients", None, annotations, share=False)
+    marked = marks.marked(rows, f"clients seen per {every}", targets, annotations)
     return marks.parts(tables.FLOW, wording.remarks(table, synthetic=synthetic), said, rows=rows, **marked)
 
 

@@ -11,6 +11,7 @@ from healthie_nb import wording
 from healthie_nb.chart_notes import YOUNG
 from healthie_nb.charts import marks
 from healthie_nb.tables import signing as tables
+from healthie_nb.targets import holding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,7 +93,7 @@ def notes_over_time_parts(
     rows = due.select(
         *marks.period("period", every), pl.lit(wording.ALL).alias("series"), *marks.rated("signed", "due")
     )
-    marked = marks.marked(rows, METRIC, targets, annotations, share=True)
+    marked = marks.marked(rows, METRIC, targets, annotations)
     said = marks.trend_said("share of visits with a note signed in time", rows)
     title, notes_ = tables.notes_title(within_hours), tables.notes_remarks(table, synthetic=synthetic)
     return marks.parts(title, notes_, said, rows=rows, **marked)
@@ -130,11 +131,8 @@ def open_notes_parts(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str
 
 def _latest(targets: pl.DataFrame | None) -> pl.DataFrame:
     """Keep the target that holds in the end."""
-    if targets is None:
-        return marks.NO_LINES
-    found = targets.filter(pl.col("metric") == METRIC).sort("since", nulls_last=False).tail(1)
-    lines = found.select("target", text=pl.format("target {}", wording.share("target", few=False)))
-    return lines if lines.height else marks.NO_LINES
+    target = holding(targets, METRIC)
+    return marks.NO_LINES if target is None else pl.DataFrame({"target": [target], "text": [f"target {target:.0%}"]})
 
 
 def _open_notes() -> alt.LayerChart:

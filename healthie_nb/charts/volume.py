@@ -91,7 +91,7 @@ def counts_parts(
         _columns_said(totals, compare_to if column else ""),
         rows=rows,
         totals=totals.filter(pl.col("compared").is_not_null()),
-        **marks.marked(totals, metric, targets, annotations, share=False),
+        **marks.marked(totals, metric, targets, annotations),
     )
 
 
@@ -153,6 +153,7 @@ def panel_parts(
     every: Every,
     synthetic: bool,
     names: Mapping[str, str] | None = None,
+    targets: pl.DataFrame | None = None,
     annotations: pl.DataFrame | None = None,
 ) -> dict[str, Any]:
     """Clients under care at the end of each period.
@@ -167,8 +168,8 @@ def panel_parts(
         `practice.is_synthetic`.
     names
         Names of the slice's ids.
-    annotations
-        As `roles.read` gives them.
+    targets, annotations
+        As `roles.read` gives them; targets of the metric "clients under care".
     """
     named = table.with_columns(series=series_of(table, names))
     named = named.filter(marks.top(named, "series", "clients") != marks.OTHERS)
@@ -178,7 +179,7 @@ def panel_parts(
     ends = rows.group_by("series", maintain_order=True).last().select("series", "count").rows()
     said = ", ".join(f"{wording.told(count)} ({series})" for series, count in ends)
     description = f"Lines of clients under care over {rows['period'].n_unique()} periods; last {said or 'nobody'}."
-    marked = marks.marked(rows, "clients under care", None, annotations, share=False)
+    marked = marks.marked(rows, "clients under care", targets, annotations)
     notes = tables.panel_notes(table, synthetic=synthetic)
     return marks.parts(tables.PANEL, notes, description, rows=rows, **marked)
 
@@ -249,7 +250,7 @@ def booking_curve_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, An
     now = rows.filter("is_open").select("series", "count").rows()
     said = ", ".join(f"{wording.told(count)} {series}" for series, count in now) or "nothing"
     description = f"Lines of clinical visits on the books by week, for each number of weeks ahead; now {said}."
-    marked = marks.marked(rows, "booked", None, None, share=False)
+    marked = marks.marked(rows, "booked", None, None)
     notes = (*wording.remarks(table, synthetic=synthetic), "Hollow: as the books stand now")
     return marks.parts(tables.CURVE, notes, description, rows=rows, **marked)
 

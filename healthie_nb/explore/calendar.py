@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from healthie_nb.practice import Practice
 
 SLICES: Final = (*choosing.NAMED, "status")
-TARGETED: Final = ("counts", "rates", "rebooked")  # charts that draw targets
+TARGETED: Final = ("counts", "rates", "rebooked", "panel")  # charts that draw targets
 
 
 class Calendar:

@@ -97,7 +97,9 @@ def shows(source: Calendar) -> dict[str, Show]:
             "funnel_plot", (*DAYS, "measure", "late", *which), "Providers", of(attending.funnel_plot)
         ),
         "rebooked": _targeted(source, show("rebooked", (*by_period, "split"), "Rebooked", rebooked)),
-        "clients": show("panel", (*by_period, "split", *which), "Clients under care", of(counting.panel)),
+        "clients": _targeted(
+            source, show("panel", (*by_period, "split", *which), "Clients under care", of(counting.panel))
+        ),
     }  # fmt: skip
 
 

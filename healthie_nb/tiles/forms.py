@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import TYPE_CHECKING
 
 import polars as pl
 
 from healthie_nb.stats import FEW, wilson
-from healthie_nb.tiles.tile import Tile, Tiles
+from healthie_nb.targets import holding
+from healthie_nb.tiles.tile import Tile, Tiles, toned
 from healthie_nb.wording import interval, period, share
-
-if TYPE_CHECKING:
-    from healthie_nb.tiles.tile import Tone
 
 
 def forms(
@@ -42,8 +39,12 @@ def forms(
     within_hours
         As the notes were made.
     targets
-        As `roles.read` gives them; a tile is good, or a problem, when the whole interval is on that side of the latest
-        target of the metric "notes signed" or "consent before first visit", and a caution between.
+        As `roles.read` gives them; a tile is good, or a problem, when the whole interval is on that side of the target
+        of the metric "notes signed" or "forms before first visit" that holds on the day, and a caution between.
+
+    Raises
+    ------
+    MetricError for targets of a metric that has none.
 
     Examples
     --------
@@ -62,12 +63,12 @@ def forms(
     signed = notes.select(hits="signed", of="due")
     consents = before_first_visit.filter(pl.col("role") == "consent").select(hits="done", of="clients")
     since = _since(before_first_visit)
-    consent_target = _target("consent before first visit", targets)
+    notes_target, forms_target = (holding(targets, name, day) for name in ("notes signed", "forms before first visit"))
     tiles = [
-        _rated(f"Notes signed within {within_hours} hours", signed, "visits", _target("notes signed", targets)),
+        _rated(f"Notes signed within {within_hours} hours", signed, "visits", notes_target),
         _ready("Coming visits that lack no form", readiness),
         _ready("First visits that lack no form", readiness.filter("is_first")),
-        _rated("Consent before the first visit", consents, f"clients{since}", consent_target),
+        _rated("Consent before the first visit", consents, f"clients{since}", forms_target),
     ]
     return Tiles(tiles, title=f"Which forms get done, as of {day.day} {day:%b %Y}", synthetic=synthetic)
 
@@ -81,7 +82,7 @@ def _rated(label: str, counts: pl.DataFrame, what: str, target: float | None) ->
     hits, n, said, bounds, least, most = summed.select("hits", "of", share(), interval(), "low", "high").row(0)
     aim = "" if target is None else f", target {target:.0%}"
     note = f"{hits:,} of {n:,} {what}, 95 % interval {bounds}%{aim}"
-    return Tile(label, said, note, _tone(least, most, target))
+    return Tile(label, said, note, toned(least, most, target))
 
 
 def _ready(label: str, readiness: pl.DataFrame) -> Tile:
@@ -99,17 +100,3 @@ def _since(before_first_visit: pl.DataFrame) -> str:
         return ""
     first = before_first_visit.select(pl.col("period").min()).select(period("period", "month")).item()
     return f" since {first}"
-
-
-def _target(metric: str, targets: pl.DataFrame | None) -> float | None:
-    """Latest target of a metric."""
-    if targets is None:
-        return None
-    latest = targets.filter(pl.col("metric") == metric).sort("since", nulls_last=False)["target"].tail(1)
-    return latest.item() if latest.len() else None
-
-
-def _tone(low: float, high: float, target: float | None) -> Tone:
-    if target is None:
-        return "plain"
-    return "green" if low >= target else "red" if high < target else "amber"

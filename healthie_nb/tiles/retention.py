@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from healthie_nb import retention as metrics
-from healthie_nb.tiles.tile import Tile, Tiles
+from healthie_nb.targets import holding
+from healthie_nb.tiles.tile import Tile, Tiles, toned
 from healthie_nb.wording import interval, period, share
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def retention(
     as_of: str | date,
     every: Every,
     synthetic: bool,
+    targets: pl.DataFrame | None = None,
 ) -> Tiles:
     """Tiles of who stays: active, new, came a second time, lapsed, and who is in care with nothing booked.
 
@@ -40,6 +42,13 @@ def retention(
         The period of the flow.
     synthetic
         `practice.is_synthetic`: whether they have to say that their data is made up.
+    targets
+        As `roles.read` gives them; the second visit is good, or a problem, when its whole interval is on that side of
+        the target of the metric "second visit" that holds on the day, and a caution between.
+
+    Raises
+    ------
+    MetricError for targets of a metric that has none.
 
     Examples
     --------
@@ -53,7 +62,8 @@ def retention(
     Second visit, days 1-45: 50%* · 95 % interval 9-91%, of 2 new clients in 2 closed cohorts
     """
     day = date.fromisoformat(str(as_of))
-    tiles = [_active(states), _new(flow, every), _came_again(second_visits), _lapsed(states), _not_booked(states)]
+    again = _came_again(second_visits, holding(targets, "second visit", day))
+    tiles = [_active(states), _new(flow, every), again, _lapsed(states), _not_booked(states)]
     return Tiles(tiles, title=f"Who stays, as of {day.day} {day:%b %Y}", synthetic=synthetic)
 
 
@@ -82,13 +92,17 @@ def _new(flow: pl.DataFrame, every: Every) -> Tile:
     return Tile("New clients", f"{new:,}", f"in {name}{note}")
 
 
-def _came_again(second_visits: pl.DataFrame) -> Tile:
+def _came_again(second_visits: pl.DataFrame, target: float | None) -> Tile:
     means = metrics.means(second_visits)
     label = f"Second visit, {second_visits.row(0, named=True)['label']}" if second_visits.height else "Second visit"
     if means.is_empty():
         return Tile(label, "none yet", "no cohort has had that long")
-    rate, bounds, n, cohorts = means.select(share("weighted"), interval(), "eligible", "cohorts").row(0)
-    return Tile(label, rate, f"95 % interval {bounds}%, of {n:,} new clients in {cohorts} closed cohorts")
+    rate, bounds, n, cohorts, low, high = means.select(
+        share("weighted"), interval(), "eligible", "cohorts", "low", "high"
+    ).row(0)
+    aim = "" if target is None else f", target {target:.0%}"
+    note = f"95 % interval {bounds}%, of {n:,} new clients in {cohorts} closed cohorts{aim}"
+    return Tile(label, rate, note, toned(low, high, target))
 
 
 def _in(states: pl.DataFrame, state: str) -> int:

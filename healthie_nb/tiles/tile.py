@@ -54,6 +54,13 @@ class Tile:
         return f'<li class="{self.tone}">{escape(self.label)} <b>{escape(self.value)}</b> {said}</li>'
 
 
+def toned(low: float, high: float, target: float | None) -> Tone:
+    """Tone of a share that should reach its target: by its whole interval, a caution where that lies on both sides."""
+    if target is None:
+        return "plain"
+    return "green" if low >= target else "red" if high < target else "amber"
+
+
 @dataclass(frozen=True)
 class Tiles:
     """Figures under one title; they wrap where the page is narrow.

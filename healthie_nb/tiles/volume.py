@@ -11,6 +11,7 @@ from healthie_nb.called_off import AGES
 from healthie_nb.tables import attendance as words
 from healthie_nb.tables.slicing import slices_of
 from healthie_nb.tables.volume import PER_DAY, totalled, week
+from healthie_nb.targets import holding
 from healthie_nb.tiles.tile import Tile, Tiles, Tone
 from healthie_nb.visits import MetricError
 from healthie_nb.wording import interval, period, share
@@ -61,7 +62,7 @@ def volume(
 
     Raises
     ------
-    MetricError for counts or rates that are sliced otherwise.
+    MetricError for counts or rates that are sliced otherwise, or targets of a metric that has none.
     """
     if slices_of(counts) != ["status"] or slices_of(rates) or rates.select("measure", "late").n_unique() > 1:
         raise MetricError("tiles take counts by status alone, and rates of one measure and one way of telling late.")
@@ -90,9 +91,9 @@ def _took_place(within: pl.DataFrame, every: str, targets: pl.DataFrame | None) 
     metric = unit.removeprefix("client ")
     per_day = None if not days or count is None else count / days
     return [
-        _counted(f"{unit.capitalize()} that took place", count, notes, _target(targets, f"{metric} per {every}", day)),
+        _counted(f"{unit.capitalize()} that took place", count, notes, holding(targets, f"{metric} per {every}", day)),
         _counted(
-            f"Took place {PER_DAY}", per_day, [f"{days} working days"], _target(targets, f"{metric} {PER_DAY}", day), 1
+            f"Took place {PER_DAY}", per_day, [f"{days} working days"], holding(targets, f"{metric} {PER_DAY}", day), 1
         ),
     ]
 
@@ -119,7 +120,7 @@ def _missed(rates: pl.DataFrame, last: date, every: str, targets: pl.DataFrame |
     notes += [f"{row['bounds']} with {row['unmarked']:,} unmarked"] if row["unmarked"] else []
     earlier = rates.filter(pl.col("period") == pl.lit(last).dt.offset_by(YEAR[every]), pl.col("due") > 0)
     notes += [f"last year {text} of {due:,}" for text, due in earlier.select(share("rate"), "due").rows()]
-    target = _target(targets, measure, last)
+    target = holding(targets, measure, last)
     if target is None:
         return Tile(label, row["said"], _joined(notes))
     tone: Tone = "green" if row["rate"] <= target else "amber" if row["robust_low"] <= target else "red"
@@ -146,15 +147,6 @@ def _unmarked(unmarked: pl.DataFrame) -> Tile:
     old = float(unmarked.filter(~pl.col("age").is_in(FRESH))["unmarked"].sum())
     every_one = _said(float(unmarked["unmarked"].sum()))
     return Tile("Unmarked visits", every_one, f"{_said(old)} of them older than 7 days")
-
-
-def _target(targets: pl.DataFrame | None, metric: str, day: date) -> float | None:
-    """Target that a metric has on a day: the latest of those that hold by then."""
-    if targets is None:
-        return None
-    held = targets.filter(pl.col("metric") == metric, pl.col("since").is_null() | (pl.col("since") <= day))
-    known = held.sort("since", nulls_last=False)["target"].drop_nulls()
-    return float(known[-1]) if known.len() else None
 
 
 def _change(now: float | None, then: float | None) -> str:
