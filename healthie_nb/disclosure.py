@@ -104,8 +104,9 @@ LAYOUTS: Final[Mapping[str, Layout | str]] = {
     "heat": Layout((*_SLICES,), ("visits", "due", "missed"), (), _RATE, {"visits": ("due",), "due": ("missed",)}),
     "lead": Layout((*_SLICES, "lead"), ("visits", "due", "missed"), (), _RATE,
                    {"visits": ("due",), "due": ("missed",)}, blank=("share",)),
-    "booked": Layout((*_SLICES, "ahead"), ("booked", "lowest", "highest"), ("week_from", "week_to", "earlier"),
-                     ("usual", "usual_final")),
+    # A median of weeks is the count of one of them, or lies between two.
+    "booked": Layout((*_SLICES, "ahead"), ("booked", "usual", "lowest", "highest", "usual_final"),
+                     ("week_from", "week_to", "earlier")),
     "booking_curve": Layout((*_SLICES, "ahead", "back"), ("booked", "final"), ("seen_on", "week_from", "week_to")),
     "rebooked": Layout(("period", *_SLICES), ("clients", "visits", "rebooked"), (), (*_RATE, *_ROBUST, "is_open"),
                        {"visits": ("rebooked",)}),

@@ -119,6 +119,16 @@ def test_names_stand_in_for_ids() -> None:
     assert outside["provider_id"].to_list() == ["provider 1", "Ada", None]
 
 
+def test_median_of_weeks_is_a_small_count_too() -> None:
+    """It is the count of one of the weeks, which may be small while all others of the row are not."""
+    booked = pl.DataFrame({"ahead": [1, 2], "booked": [30, 30], "usual": [20.5, 8.0], "lowest": [12, 0]})
+    booked = booked.with_columns(highest=pl.Series([25, 40]), earlier=8, usual_final=pl.Series([8.0, None]))
+    outside = told(booked, metric="booked", audience="external")
+    assert outside["usual_final"].to_list() == [None, None]
+    assert outside["usual"].to_list() == [20.5, None]
+    assert outside.select("booked", "lowest", "highest").rows() == [(30, 12, 25), (30, 0, 40)]
+
+
 def test_what_was_active_is_not_told_by_the_row_after_it() -> None:
     """The active of a period are the next one's before, and what was kept and what left add up to it."""
     flow = pl.DataFrame(
