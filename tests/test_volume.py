@@ -15,6 +15,7 @@ from polars.testing import assert_frame_equal
 from healthie_nb import volume
 from healthie_nb.demo import Settings as Behaviour
 from healthie_nb.demo import World, serving, truth
+from healthie_nb.slices import COLUMNS
 from healthie_nb.stats import clustered
 from healthie_nb.visits import APPOINTMENTS, ATTENDANCE, MetricError, example, visits
 
@@ -53,6 +54,12 @@ rows = st.fixed_dictionaries(
     }
 )
 worlds = st.lists(rows, max_size=25)
+PEOPLE = pl.DataFrame(
+    [(who, datetime(2023, month, 31, tzinfo=UTC)) for who, month in (("a", 12), ("b", 10), ("c", 12), ("e", 12))],
+    schema={"id": pl.String, "created_at": pl.Datetime("us", "UTC")},
+    orient="row",
+)
+RATES = ("measure", "late", "clients", "due", "missed", "unmarked")
 BASE = f"""
 with v as (select *, coalesce(role, '') in ('intake', 'follow-up', 'group') or not exists
              (from visits where role is not null) clinical,
@@ -108,49 +115,76 @@ def is_computable(world: pl.DataFrame) -> bool:
     return world.is_empty() or world["date"].min() <= date.fromisoformat(AS_OF)  # type: ignore[operator]
 
 
+def nulls_last(columns: list[str]) -> str:
+    return ", ".join(f"{column} nulls last" for column in columns)
+
+
 UNITS = {
     "client visits": ("status", "p", "count(*)"),
     "appointments": ("own", "p", "count(distinct appointment_id)"),
     "provider hours": (
         "own",
-        """(select month, week, quarter, provider_id, own, starts_at, max(minutes) m from p
-            group by month, week, quarter, provider_id, own, starts_at, coalesce(provider_id, appointment_id))""",
+        """(select {period}, {columns}, max(minutes) m from p
+            group by {period}, {columns}, starts_at, coalesce(provider_id, appointment_id))""",
         "coalesce(sum(m), 0) / 60",
     ),
 }
 
 
-@pytest.mark.parametrize(("unit", "every"), [*zip(UNITS, ("week", "month", "quarter"), strict=True)])
+@pytest.mark.parametrize(
+    ("unit", "every", "by"),
+    [
+        *zip(UNITS, ("week", "month", "quarter"), [["provider_id", "status"]] * 3, strict=True),
+        *zip(UNITS, ["month"] * 3, [["appointment_type_id"], ["role", "status"], ["role", "modality"]], strict=True),
+    ],
+)
 @on_worlds
 @given(worlds)
-def test_counts(oracle: Oracle, unit: Any, every: Any, given_rows: list[dict[str, Any]]) -> None:
+def test_counts(oracle: Oracle, unit: Any, every: Any, by: list[str], given_rows: list[dict[str, Any]]) -> None:
     world = world_of(given_rows)
     if not is_computable(world):
         return
-    ours = oracle.everywhere(
-        world, lambda v: volume.counts(v, as_of=AS_OF, every=every, by=["provider", "status"], unit=unit)
-    )
+    words: Any = [{column: word for word, column in COLUMNS.items()}[column] for column in by]
+    ours = oracle.everywhere(world, lambda v: volume.counts(v, as_of=AS_OF, every=every, by=words, unit=unit))
     status, source, count = UNITS[unit]
+    columns = ", ".join(f"{status} status" if column == "status" else column for column in by)
+    source = source.format(period=every, columns=", ".join(status if column == "status" else column for column in by))
+    keys = ", ".join(by)
+    same = " and ".join(f"t.{column} is not distinct from g.{column}" for column in by)
     back = {"week": "364 day", "month": "1 year", "quarter": "1 year"}[every]
     step = {"quarter": "3 month"}.get(every, f"1 {every}")
     theirs = oracle.rows(f"""
-    , t as (select {every} period, provider_id, {status} status, {count} n from {source} s group by all),
+    , t as (select {every} period, {columns}, {count} n from {source} s group by all),
     x as (select (select min(period) from t) began),
     grid as (select * from
         (select cast(unnest(generate_series(began, date '{AS_OF}', interval {step})) as date) period from x),
-        (select distinct provider_id, status from t), x),
-    beside as (select g.period, g.provider_id, g.status,
-        coalesce((select any_value(n) from t where t.period = g.period
-           and t.provider_id is not distinct from g.provider_id and t.status = g.status), 0) n,
+        (select distinct {keys} from t), x),
+    beside as (select g.period, {", ".join(f"g.{column}" for column in by)},
+        coalesce((select any_value(n) from t where t.period = g.period and {same}), 0) n,
         case when g.period - interval {step} >= began then coalesce((select any_value(n) from t
-           where t.period = g.period - interval {step}
-           and t.provider_id is not distinct from g.provider_id and t.status = g.status), 0) end before,
+           where t.period = g.period - interval {step} and {same}), 0) end before,
         case when g.period - interval {back} >= began then coalesce((select any_value(n) from t
-           where t.period = g.period - interval {back}
-           and t.provider_id is not distinct from g.provider_id and t.status = g.status), 0) end last
+           where t.period = g.period - interval {back} and {same}), 0) end last
       from grid g)
-    select * from beside where n > 0 or before > 0 or last > 0 order by period, provider_id nulls last, status""")
-    assert ours.select("period", "provider_id", "status", "count", "before", "last_year").rows() == theirs
+    select * from beside where n > 0 or before > 0 or last > 0 order by period, {nulls_last(by)}""")
+    assert ours.select("period", *by, "count", "before", "last_year").rows() == theirs
+
+
+MARKED = """
+    , marked as (select *, status in ('occurred', 'checked_in') kept, status = 'no_show' missed,
+        case late when 'status' then status = 'late_cancelled'
+          else status in ('cancelled', 'late_cancelled') and by_notice end is_late
+      from {source}, (values ('no-show', 0), ('lost', 1)) m(measure, rank), (values ('status'), ('notice')) l(late)
+      where date >= date '2023-12-01')"""
+DUE = "count(*) filter (kept or missed or is_late)"
+MISSED = "count(*) filter (missed or (is_late and measure = 'lost'))"
+
+
+def rates_in_sql(oracle: Oracle, keys: list[str], source: str = "cp") -> list[tuple[Any, ...]]:
+    return oracle.rows(f"""{MARKED.format(source=source)}
+    select {", ".join(keys)}, measure, late, count(distinct client_id) filter (kept or missed or is_late), {DUE},
+        {MISSED}, count(*) filter (status = 'unrecorded')
+    from marked group by {", ".join(keys)}, measure, rank, late order by {nulls_last(keys)}, rank, late desc""")
 
 
 @pytest.mark.parametrize("by", [[], ["first visit"], ["provider", "modality"]])
@@ -161,27 +195,14 @@ def test_rates(oracle: Oracle, by: Any, given_rows: list[dict[str, Any]]) -> Non
     if not is_computable(world):
         return
     ours = oracle.everywhere(world, lambda v: volume.rates(v, as_of=AS_OF, every="month", by=by, since="2023-12-01"))
-    columns = {"first visit": "first", "provider": "provider_id", "modality": "modality"}
-    keys = ", ".join(["month", *(columns[name] for name in by)])
-    marked = """
-    , marked as (select *, status in ('occurred', 'checked_in') kept, status = 'no_show' missed,
-        case late when 'status' then status = 'late_cancelled'
-          else status in ('cancelled', 'late_cancelled') and by_notice end is_late
-      from cp, (values ('no-show', 0), ('lost', 1)) m(measure, rank), (values ('status'), ('notice')) l(late)
-      where date >= date '2023-12-01')"""
-    theirs = oracle.rows(f"""{marked}
-    select {keys}, measure, late, count(distinct client_id) filter (kept or missed or is_late),
-        count(*) filter (kept or missed or is_late),
-        count(*) filter (missed or (is_late and measure = 'lost')), count(*) filter (status = 'unrecorded')
-    from marked group by {keys}, measure, rank, late
-    order by {", ".join(f"{key} nulls last" for key in keys.split(", "))}, rank, late desc""")
-    names = ["period", *(("is_first",) if by == ["first visit"] else ("provider_id", "modality") if by else ())]
-    assert ours.select(*names, "measure", "late", "clients", "due", "missed", "unmarked").rows() == theirs
+    keys = ["month", *({"first visit": "first"}.get(name) or COLUMNS[name] for name in by)]
+    names = ["period", *(COLUMNS[name] for name in by)]
+    assert ours.select(*names, *RATES).rows() == rates_in_sql(oracle, keys)
     some = ours.filter(pl.col("due") > 0)
     slices = [*names, "measure", "late"]
     counted = {"client_id": pl.String, "due": pl.Int64, "missed": pl.Int64}
-    per_client = oracle.rows(f"""{marked}
-    select {keys}, measure, late, client_id, count(*), count(*) filter (missed or (is_late and measure = 'lost'))
+    per_client = oracle.rows(f"""{MARKED.format(source="cp")}
+    select {", ".join(keys)}, measure, late, client_id, {DUE}, {MISSED}
     from marked where kept or missed or is_late group by all""")
     schema = {name: ours.schema[name] for name in slices} | counted
     robust = clustered(pl.DataFrame(per_client, schema=schema, orient="row"), by=slices, hits="missed", of="due")
@@ -197,22 +218,65 @@ def test_rates(oracle: Oracle, by: Any, given_rows: list[dict[str, Any]]) -> Non
 
 @on_worlds
 @given(worlds)
-def test_heat_and_lead(oracle: Oracle, given_rows: list[dict[str, Any]]) -> None:
+def test_first_visits_are_told_of_those_alone_whose_history_is_whole(
+    oracle: Oracle, given_rows: list[dict[str, Any]]
+) -> None:
+    world = world_of(given_rows)
+    if not is_computable(world):
+        return
+    known: dict[str, Any] = {"history_from": "2023-12-31", "clients": PEOPLE}
+    options: dict[str, Any] = {"as_of": AS_OF, "by": ["first visit"], "since": "2023-12-01"}
+    ours = oracle.everywhere(world, lambda v: volume.rates(v, every="month", **options, **known))
+    oracle.table("people", PEOPLE)
+    source = """(select * replace (case when client_id in (select id from people where created_at >= '2023-12-31')
+        and (select min(date) from c where c.client_id = cp.client_id) >= '2023-12-31' then first end as first)
+        from cp)"""
+    assert ours.select("period", "is_first", *RATES).rows() == rates_in_sql(oracle, ["month", "first"], source)
+
+
+@on_worlds
+@given(worlds)
+def test_funnel_plot(oracle: Oracle, given_rows: list[dict[str, Any]]) -> None:
+    world = world_of(given_rows)
+    if not is_computable(world):
+        return
+    options: dict[str, Any] = {"as_of": AS_OF, "since": "2023-12-01"}
+    ours = oracle.everywhere(world, lambda v: volume.funnel_plot(v, measure="lost", late="notice", **options))
+    counted = ours.select("provider_id", "due", "missed", pl.col("rate", "overall").round(9))
+    assert counted.rows() == oracle.rows(f"""{MARKED.format(source="cp")},
+    each as (select provider_id, {DUE} due, {MISSED} missed from marked
+        where measure = 'lost' and late = 'notice' group by provider_id having due > 0)
+    select *, round(missed / due, 9), round(sum(missed) over () / sum(due) over (), 9) from each
+    order by provider_id nulls last""")
+    rates = volume.rates(world, by=["provider"], **options).filter(pl.col("due") > 0, measure="lost", late="notice")
+    assert ours["design_effect"].to_list() == rates["design_effect"].to_list()
+
+
+@pytest.mark.parametrize("by", [[], ["type"], ["role", "modality"]])
+@on_worlds
+@given(worlds)
+def test_heat_and_lead(oracle: Oracle, by: Any, given_rows: list[dict[str, Any]]) -> None:
     world = world_of(given_rows)
     if not is_computable(world):
         return
     due = "status in ('occurred', 'checked_in', 'no_show', 'late_cancelled')"
-    heat = oracle.everywhere(world, lambda v: volume.heat(v, as_of=AS_OF))
-    assert heat.select("weekday", "hour", "visits", "due", "missed").rows() == oracle.rows(f"""
-    select weekday, hour, count(*), count(*) filter ({due}), count(*) filter (status = 'no_show')
-    from cp where {due} or status = 'unrecorded' group by all order by all""")
-    lead = oracle.everywhere(world, lambda v: volume.lead(v, as_of=AS_OF))
-    assert lead.select("lead", "visits", "missed").rows() == oracle.rows(f"""
-    select case when lead_days is null then 'not known' when lead_days <= 7 then 'up to 7 days'
+    columns = [COLUMNS[name] for name in by]
+    keys = "".join(f"{column}, " for column in columns)
+    order = f"{nulls_last(columns)}, " if by else ""
+    heat = oracle.everywhere(world, lambda v: volume.heat(v, as_of=AS_OF, by=by))
+    assert heat.select(*columns, "weekday", "hour", "visits", "due", "missed").rows() == oracle.rows(f"""
+    select {keys} weekday, hour, count(*), count(*) filter ({due}), count(*) filter (status = 'no_show')
+    from cp where {due} or status = 'unrecorded' group by {keys} weekday, hour order by {order} weekday, hour""")
+    lead = oracle.everywhere(world, lambda v: volume.lead(v, as_of=AS_OF, by=by))
+    told = lead.select(*columns, "lead", "visits", "due", "missed", pl.col("share").round(9))
+    partition = f"partition by {keys.removesuffix(', ')}" if by else ""
+    assert told.rows() == oracle.rows(f"""
+    , b as (select *, case when lead_days is null then 'not known' when lead_days <= 7 then 'up to 7 days'
              when lead_days <= 21 then 'over 7, up to 21 days' when lead_days <= 60 then 'over 21, up to 60 days'
-             else 'over 60 days' end lead, count(*), count(*) filter (status = 'no_show')
-    from cp where {due} or status = 'unrecorded' group by lead order by min(lead_days) nulls last""")
-    assert lead.is_empty() or lead["share"].sum() == pytest.approx(1)
+             else 'over 60 days' end lead from cp)
+    select {keys} lead, count(*), count(*) filter ({due}), count(*) filter (status = 'no_show'),
+        round(count(*) / sum(count(*)) over ({partition}), 9)
+    from b where {due} or status = 'unrecorded' group by {keys} lead order by {order} min(lead_days) nulls last""")
 
 
 @on_worlds
@@ -256,19 +320,22 @@ def test_booking_curve(oracle: Oracle, given_rows: list[dict[str, Any]]) -> None
         return
     curve = oracle.everywhere(world, lambda v: volume.booking_curve(v, as_of=AS_OF, weeks=2, earlier=5))
     off = "status in ('cancelled', 'late_cancelled', 'rescheduled')"
-    theirs = oracle.rows(f"""
+    stood = f"""
     , cells as (select ahead, back, date '{AS_OF}' - 7 * back seen_on, seen_on + 7 * ahead - 6 begins
         from (select unnest([1, 2]) ahead), (select cast(unnest(range(6)) as integer) back))
-    select ahead, back, seen_on, begins, begins + 6,
+    , stood as (select ahead, back, seen_on, begins, begins + 6 ends,
       (select count(*) from c where date between begins and begins + 6 and booked_at < seen_on + interval 1 day
-        and (not {off} or status_changed_at >= seen_on + interval 1 day)),
+        and (not {off} or status_changed_at >= seen_on + interval 1 day)) booked,
       case when begins + 6 <= date '{AS_OF}' then
-        (select count(*) from c where date between begins and begins + 6 and not {off}) end
-    from cells where back = 0 or begins >= (select min(date) from c) order by all""")
-    assert curve.rows() == theirs
-    now = volume.booked(world, as_of=AS_OF, weeks=2, earlier=5)
-    assert now["booked"].to_list() == curve.filter(back=0)["booked"].to_list()
-    assert now["earlier"].sum() == curve.filter(pl.col("back") > 0).height
+        (select count(*) from c where date between begins and begins + 6 and not {off}) end final
+    from cells where back = 0 or begins >= (select min(date) from c))"""
+    assert curve.rows() == oracle.rows(f"{stood} from stood order by all")
+    now = oracle.everywhere(world, lambda v: volume.booked(v, as_of=AS_OF, weeks=2, earlier=5))
+    assert now.rows() == oracle.rows(f"""{stood}
+    select ahead, max(begins) filter (back = 0), max(ends) filter (back = 0), max(booked) filter (back = 0),
+      median(booked) filter (back > 0), min(booked) filter (back > 0), max(booked) filter (back > 0),
+      count(*) filter (back > 0), median(final) filter (back > 0)
+    from stood group by ahead order by ahead""")
 
 
 @on_worlds
@@ -286,16 +353,25 @@ def test_rebooked_and_panel(oracle: Oracle, given_rows: list[dict[str, Any]]) ->
         from cp where status = 'occurred' and date <= date '{AS_OF}' - 5)
     select month, provider_id, count(distinct client_id), count(*), count(*) filter (again) from judged
     group by all order by month, provider_id nulls last""")
-    for every in ("week", "month", "quarter"):
-        panel = oracle.everywhere(world, lambda v, every=every: volume.panel(v, as_of=AS_OF, every=every))  # type: ignore[misc]
+    for every, by in [
+        ("week", []),
+        ("month", []),
+        ("quarter", []),
+        ("month", ["role", "modality"]),
+        ("week", ["type"]),
+    ]:
+        options: dict[str, Any] = {"as_of": AS_OF, "every": every, "by": by}
+        panel = oracle.everywhere(world, lambda v, options=options: volume.panel(v, **options))  # type: ignore[misc]
+        columns = [COLUMNS[name] for name in by]
         step = {"quarter": "3 month"}.get(every, f"1 {every}")
-        assert panel.select("period", "until", "clients").rows() == oracle.rows(f"""
+        assert panel.select("period", "until", *columns, "clients").rows() == oracle.rows(f"""
         , o as (from cp where status = 'occurred'),
         periods as (select cast(unnest(generate_series(min({every}), date '{AS_OF}', interval {step})) as date) period
                     from o),
         ends as (select period, least(cast(period + interval {step} as date) - 1, date '{AS_OF}') until from periods)
-        select period, until, (select count(distinct client_id) from o where date between until - 89 and until)
-        from ends order by period""")
+        select period, until, {"".join(f"{column}, " for column in columns)} count(distinct client_id)
+        from ends {"" if by else "left"} join o on date between until - 89 and until
+        group by all order by period {"".join(f", {column} nulls last" for column in columns)}""")
 
 
 def test_session_counts_once_and_its_hours_too() -> None:
