@@ -172,8 +172,8 @@ class Merge:
         return self._put(merged, part, part.window)
 
     def _is_suspect(self, part: StoredPart, news: pl.DataFrame, held: pl.DataFrame) -> bool:
-        if not (part.doubt and self.query.window):
-            return False
+        if not (part.doubt and self.query.window):  # Who came while the list was read is further down in it, as it is.
+            return self.store.read([part]).join(news, on=["id", "updated_at"], nulls_equal=True).height > 0
         left = held.filter(pl.col("part") == part.name).get_column("id").is_in(news.get_column("id").implode()).any()
         column = news.get_column(self.query.window)
         return left or bool(column.is_between(*part.doubt).any())

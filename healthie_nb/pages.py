@@ -34,6 +34,7 @@ TRIES = 3
 PARTIAL_TRIES = 8  # one answer in five that is not whole, by chance, must not end a pull
 # Windows are counted up to just before a boundary, so that it does not matter whose a row on the boundary is.
 JUST_BEFORE = timedelta(microseconds=500)
+ALWAYS = Window(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +155,8 @@ class Puller:
             complete = chain.is_steady and chain.totals[0] in (None, rows.height + chain.null_items)
             agrees = self.query.changed is not None or (before is not None and rows.equals(before))
             if complete and agrees:
-                return Part(rows, None, chain.null_items, is_settled=True)
+                doubt = None if len(chain.pages) == 1 else ALWAYS
+                return Part(rows, None, chain.null_items, is_settled=True, doubt=doubt)
             before = rows if complete else None
         return Part(rows, None, chain.null_items, is_settled=False)
 

@@ -3,7 +3,8 @@
 1. Read what changed since the watermark, newest first, and merge it by id; on an empty store, only where that begins.
 2. Pull the spans that no part covers. A part is stored as it completes, so a killed run goes on where it stopped.
 3. Read what changed meanwhile. A part of several pages that rows entered or left while it was pulled is pulled again,
-   page by page: an arrival can hide a departure from every count.
+   page by page, and so is a list without a window to which any were added: an arrival can hide a departure from every
+   count.
 4. Compare counts. All that came is stored now and nothing is missing, so where the server has fewer rows some have
    gone: halve until a page holds the difference, and pull that. What is gone becomes a tombstone.
 
@@ -74,7 +75,8 @@ class Refresh:
         if window is None:
             await self._whole(is_stale=is_stale)
         else:
-            again = await asyncio.to_thread(self._again, suspects, is_stale=is_stale)
+            unsure = [part.window for part in suspects if part.window]
+            again = await asyncio.to_thread(self._again, unsure, is_stale=is_stale)
             await Flight(self.puller, self._keep).pull([*again, *self.store.manifest.missing(window)])
         await self._settle()
         await asyncio.to_thread(self._finish)
@@ -146,8 +148,8 @@ class Refresh:
 
     # -- what changed ----------------------------------------------------------------------------------------------
 
-    async def _catch_up(self) -> list[Window]:
-        """Merge what changed since the watermark; return the windows that cannot be trusted because of it."""
+    async def _catch_up(self) -> list[StoredPart]:
+        """Merge what changed since the watermark; return the parts that cannot be trusted because of it."""
         is_first = self.store.manifest.watermark is None and not self.store.manifest.parts
         changes, is_whole = await self._changes(is_first=is_first)
         watermark, top = self.store.manifest.watermark, changes.get_column("updated_at").max()
@@ -158,14 +160,18 @@ class Refresh:
             self._known = changes.select("id", "updated_at")
         else:
             self.unsettled.append("the rows that changed")
-        suspects = await asyncio.to_thread(self.merge.changes, changes, news, **marks)
-        return [part.window for part in suspects if part.window]
+        return await asyncio.to_thread(self.merge.changes, changes, news, **marks)
 
     def _news(self, changes: pl.DataFrame, watermark: datetime | None) -> pl.DataFrame:
         """Return what changed since the last look; or, after a killed run, since the look that it began with."""
         if self._known.width:
-            return changes.join(self._known, on=["id", "updated_at"], how="anti", nulls_equal=True)
-        return changes.filter(pl.col("updated_at") > watermark) if watermark else changes
+            news = changes.join(self._known, on=["id", "updated_at"], how="anti", nulls_equal=True)
+        else:
+            news = changes.filter(pl.col("updated_at") > watermark) if watermark else changes
+        if self.query.window or watermark is None or "created_at" not in news.columns:
+            return news
+        # In a list without a window only who came can hide another.
+        return news.filter((pl.col("created_at") > watermark - OVERLAP) | pl.col("created_at").is_null())
 
     async def _changes(self, *, is_first: bool) -> tuple[pl.DataFrame, bool]:
         """Return the rows changed since the watermark, and whether none can have been skipped."""
@@ -200,23 +206,23 @@ class Refresh:
             self.merge.has_moved, was_moving = False, self.merge.has_moved
             again = await self._catch_up() if self.query.changed else []
             if again:
-                await self._repulled(again)
+                await self._repulled([part.window for part in again if part.window])
                 continue
             if not self.query.window:
                 differs = self.query.changed is not None and self._differs()
                 if differs and (not is_compared or was_moving):
-                    await self._keep([await self._pulled()])
+                    await self._repulled([])
                     is_compared = True
                     continue
                 return
-            again = await Vanished(self.puller, self.store, self.query).windows()
-            if again and is_compared and not (was_moving or self.merge.has_moved):
+            differing = await Vanished(self.puller, self.store, self.query).windows()
+            if differing and is_compared and not (was_moving or self.merge.has_moved):
                 logger.info("%s: the server counts rows that it does not list", self.query.name)
                 return
-            if not again:
+            if not differing:
                 return
             is_compared = True
-            await self._repulled(again)
+            await self._repulled(differing)
         self.unsettled.append("rows that changed while they were counted")
 
     def _differs(self) -> bool:
@@ -224,7 +230,10 @@ class Refresh:
         return self._total is not None and self._total != held
 
     async def _repulled(self, windows: Sequence[Window]) -> None:
-        """Pull windows again, a page at a time."""
+        """Pull windows again, a page at a time; of a list that has none, all of it."""
+        if not self.query.window:
+            await self._keep([await self._pulled()])
+            return
         pages = await asyncio.to_thread(self._pages, windows, full=HALF_FULL)
         await Flight(self.puller, self._keep).pull(pages)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import pathlib
 import random
@@ -20,7 +21,7 @@ import stamina
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from truths import SPAN, behave, clinic, connected, loaded, pages, truth
+from truths import AT_ONCE, SPAN, behave, clinic, connected, loaded, pages, truth
 
 from healthie_nb import query
 from healthie_nb.demo import edits
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from healthie_nb.practice import Practice
     from healthie_nb.store import Store
 
+ALL = ("appointments", "clients", "filled_forms", "providers", "form_requests")
 MOVED_TO = datetime(2025, 2, 3, 15, tzinfo=UTC)
 pytestmark = pytest.mark.usefixtures("without_waiting")
 
@@ -44,6 +46,12 @@ def some(world: Any, number: int = 0) -> str:
     return str(listed.sort("number").item(number % listed.height, "id"))
 
 
+def small_pages(monkeypatch: pytest.MonkeyPatch, **sizes: int) -> None:
+    """Ask for few rows at a time, so that there is much paging."""
+    read = query.read
+    monkeypatch.setattr(query, "read", lambda name: dataclasses.replace(read(name), page_size=sizes.get(name, 100)))
+
+
 def stored(practice: Practice, name: str = "appointments") -> Store:
     return practice._cabinet.store(query.read(name), {})
 
@@ -51,7 +59,7 @@ def stored(practice: Practice, name: str = "appointments") -> Store:
 def test_each_kind_of_edit_is_seen_by_the_next_refresh(tmp_path: pathlib.Path) -> None:
     with clinic(tmp_path) as (practice, served, clock):
         world = served.world
-        for name in ("appointments", "clients", "filled_forms", "providers", "form_requests"):
+        for name in ALL:
             assert loaded(practice, name).equals(truth(world, name)), name
         gone = some(world)
         edits.delete_appointment(world, gone)
@@ -66,7 +74,7 @@ def test_each_kind_of_edit_is_seen_by_the_next_refresh(tmp_path: pathlib.Path) -
         edits.archive_client(world, row["client_id"])
         edits.complete_form(world, world.form_requests.filter(pl.col("completed_at").is_null()).item(0, "id"))
         clock.pass_(days=2)
-        for name in ("appointments", "clients", "filled_forms", "providers", "form_requests"):
+        for name in ALL:
             assert loaded(practice, name).equals(truth(world, name)), name
         tombstones = practice.load("appointments", deleted=True, **SPAN)
         assert tombstones.get_column("id").to_list() == [gone]
@@ -111,20 +119,48 @@ def test_the_server_counts_a_vanished_row_even_where_one_came(tmp_path: pathlib.
         assert loaded(practice).equals(truth(served.world))
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(("every", "seed"), [(1, 1), (2, 2), (5, 3)])
 def test_edits_while_paging_leave_nothing_behind(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, seed: int
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, every: int, seed: int
 ) -> None:
     """An arrival can hide a departure from every count; what is loaded after the last edit is exact."""
     monkeypatch.setattr("healthie_nb.flight.KEPT_PAGES", 3)
-    with clinic(tmp_path, fault_seed=seed) as (practice, served, clock), warnings.catch_warnings():
+    small_pages(monkeypatch, appointments=60, filled_forms=40, form_requests=40, clients=8, providers=5)
+    with clinic(tmp_path, clients=30, fault_seed=seed) as (practice, served, clock), warnings.catch_warnings():
         warnings.simplefilter("ignore", IncompleteWarning)
-        for every in (1, 2, 5):
+        for _ in range(2):
             behave(served, edit_every=every)
-            loaded(practice)
+            for name in ALL:
+                loaded(practice, name, max_age=AT_ONCE)
             behave(served, edit_every=None)
             clock.pass_(days=2)
-            assert loaded(practice).equals(truth(served.world))
+            for name in ALL:
+                assert loaded(practice, name).equals(truth(served.world, name)), name
+            clock.pass_(days=2)
+
+
+def test_a_client_who_comes_while_another_goes_hides_none_whenever_they_do(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two pages of a list without a window: who moved past the cursor is in no page and in all counts."""
+    small_pages(monkeypatch, clients=5)
+    left = [0]
+
+    def swapped(world: Any, _: random.Random) -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            gone, into = world.clients.sort("number").get_column("id").head(2)
+            edits.merge_clients(world, gone, into=into)
+            edits.insert_client(world, like=into)
+
+    monkeypatch.setattr("healthie_nb.demo.practice.random_edit", swapped)
+    with clinic(tmp_path, clients=20, edit_every=1) as (_, served, clock):
+        for page in range(1, 9):
+            practice, left[0] = connected(served, tmp_path / str(page), clock), page
+            loaded(practice, "clients")
+            assert left[0] <= 0
+            clock.pass_(days=2)
+            assert loaded(practice, "clients").equals(truth(served.world, "clients")), page
 
 
 def test_edits_that_end_before_the_pull_does_are_in_and_nothing_is_said(

@@ -19,6 +19,7 @@ _EDITS: dict[str, Callable[..., Any]] = {
     "delete_appointment": edits.delete_appointment,
     "rename_provider": edits.rename_provider,
     "rename_type": edits.rename_type,
+    "insert_client": edits.insert_client,
     "archive_client": edits.archive_client,
     "merge_clients": edits.merge_clients,
     "complete_form": edits.complete_form,

@@ -1,5 +1,6 @@
 """Changes made while the practice runs, as its staff would make them: Healthie's updated_at included."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
@@ -61,6 +62,16 @@ def rename_type(world: World, id_: str, *, name: str) -> None:
     _update(world, "appointment_types", id_, name=name, updated_at=world.tick())
 
 
+def insert_client(world: World, *, like: str) -> str:
+    """Sign up a client with the name, source and provider of another, as who signs up twice. The id of the new row."""
+    known = _present(world, "clients", like)
+    now, number = world.tick(), _next_number(world, "clients")
+    same = {name: known[name] for name in ("first_name", "last_name", "source", "provider_id", "group_id", "track")}
+    new = {"id": str(number), "number": number, "created_at": now, "updated_at": now, "active": True, "is_test": False}
+    _append(world, "clients", {**same, **new})
+    return str(number)
+
+
 def archive_client(world: World, id_: str) -> None:
     """Archive a client, which cancels the upcoming visits."""
     now = world.tick()
@@ -113,12 +124,23 @@ def sign_note(world: World, filled_id: str) -> None:
 
 
 def random_edit(world: World, chance: Random) -> str:
-    """One edit of a calendar row picked at random: inserted, moved, recorded or deleted. What was done."""
+    """One edit picked at random, of a calendar row rather than of what there is less of. What was done."""
+    what = chance.choice((*_CALENDAR, *_CALENDAR, *_OTHERS))
+    if what in _OTHERS:
+        _OTHERS[what](world, chance)
+    else:
+        _calendar_edit(world, chance, what)
+    return what
+
+
+_CALENDAR = ("insert", "move", "status", "delete")
+
+
+def _calendar_edit(world: World, chance: Random, what: str) -> None:
     listed = world.appointments.filter(
         pl.col("deleted_at").is_null(), pl.col("client_id").is_not_null(), pl.col("starts_at").is_not_null()
     )
     row = listed.row(chance.randrange(listed.height), named=True)
-    what = chance.choice(("insert", "move", "status", "delete"))
     if what == "insert":
         same = {name: row[name] for name in ("client_id", "provider_id", "type_id")}
         insert_appointment(world, starts_at=row["starts_at"] + MOVED_BY, **same)
@@ -128,7 +150,47 @@ def random_edit(world: World, chance: Random) -> str:
         set_status(world, row["id"], status=chance.choice(("Occurred", "No-Show", "Cancelled")))
     else:
         delete_appointment(world, row["id"])
-    return what
+
+
+def _rename(world: World, chance: Random) -> None:
+    rename_provider(world, _one(world.providers, chance), name=f"Renamed {chance.randrange(1_000)}")
+
+
+def _sign_up(world: World, chance: Random) -> None:
+    insert_client(world, like=_one(world.clients, chance))
+
+
+def _merge(world: World, chance: Random) -> None:
+    gone, into = _one(world.clients, chance), _one(world.clients, chance)
+    if gone == into:
+        _sign_up(world, chance)
+    else:
+        merge_clients(world, gone, into=into)
+
+
+def _archive(world: World, chance: Random) -> None:
+    archive_client(world, _one(world.clients, chance))
+
+
+def _complete(world: World, chance: Random) -> None:
+    waiting = world.form_requests.filter(pl.col("completed_at").is_null())
+    if waiting.height:
+        complete_form(world, _one(waiting, chance))
+
+
+def _sign(world: World, chance: Random) -> None:
+    notes = world.filled_forms.filter(pl.col("finished"), pl.col("signed_at").is_null())
+    if notes.height:
+        sign_note(world, _one(notes, chance))
+
+
+_OTHERS: dict[str, Callable[[World, Random], None]] = {
+    "rename": _rename, "sign up": _sign_up, "merge": _merge, "archive": _archive, "complete": _complete, "sign": _sign,
+}  # fmt: skip
+
+
+def _one(rows: pl.DataFrame, chance: Random) -> str:
+    return str(rows.item(chance.randrange(rows.height), "id"))
 
 
 def _present(world: World, table: str, id_: str) -> dict[str, Any]:
