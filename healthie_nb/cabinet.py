@@ -76,7 +76,7 @@ class Cabinet:
         Rows: one per question. Columns: query String; rows Int64; from, to, loaded_at, verified_at Datetime UTC; bytes
         Int64, on disk. from and to are the ends of what is covered, null where the query has no window.
         """
-        return _listed(store.manifest for _, store in self._all()).drop("practice")
+        return _listed(store.found for _, store in self._all()).drop("practice")
 
     def merged(self) -> pl.DataFrame:
         """Return which clients vanished while rows of theirs became another's; as `Practice.merged`."""
@@ -103,13 +103,13 @@ class Cabinet:
         StoreError
             Nothing is kept of it; the message lists what is.
         """
-        mine = [(folder, store) for folder, store in self._all() if store.manifest.query == query]
+        mine = [(folder, store) for folder, store in self._all() if store.found.query == query]
         if not mine:
-            kept = ", ".join(sorted({store.manifest.query for _, store in self._all()})) or "nothing"
+            kept = ", ".join(sorted({store.found.query for _, store in self._all()})) or "nothing"
             raise StoreError(f"nothing is stored of {query!r}; stored are: {kept}")
         rows = 0
         for folder, store in mine:
-            rows += store.manifest.rows
+            rows += store.found.rows
             with store.lock():
                 store.forget()
             if folder:
@@ -118,8 +118,8 @@ class Cabinet:
 
     def _all(self) -> Iterator[tuple[Path | None, Store]]:
         yield from ((None, store) for store in self._memory.values())
-        for path in sorted(self.root.glob("*/manifest.json")):
-            yield path.parent, Store(Folder(path.parent, self._key or b""), query="unreadable", practice=self._practice)
+        for path in _folders(self.root.glob("*/*.json")):
+            yield path, Store(Folder(path, self._key or b""), query="unreadable", practice=self._practice)
 
 
 def cache_key(settings: Settings) -> bytes | None:
@@ -171,8 +171,12 @@ def purge(root: Path) -> None:
 
 def kept(root: Path) -> pl.DataFrame:
     """Return what is kept below a cache folder, of whichever practice; `Cabinet.stored` with the practice's name."""
-    folders = (path.parent for path in sorted((root / "store").glob("*/*/manifest.json")))
-    return _listed(Store(Folder(folder, b""), query="unreadable", practice="unknown").manifest for folder in folders)
+    folders = _folders((root / "store").glob("*/*/*.json"))
+    return _listed(Store(Folder(folder, b""), query="unreadable", practice="unknown").found for folder in folders)
+
+
+def _folders(manifests: Iterable[Path]) -> list[Path]:
+    return sorted({path.parent for path in manifests})
 
 
 def _listed(manifests: Iterable[Manifest]) -> pl.DataFrame:

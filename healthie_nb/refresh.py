@@ -26,7 +26,7 @@ from healthie_nb.flight import Flight, finely
 from healthie_nb.manifest import WHOLE, WINDOW, StoredPart
 from healthie_nb.merge import ONE_CLIENT, Merge
 from healthie_nb.pages import TRIES, Page, Part, Puller, by, instant
-from healthie_nb.store import DamagedPartError, Store
+from healthie_nb.store import DamagedPartError
 from healthie_nb.vanished import Vanished
 from healthie_nb.windows import Window, common, joined
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from healthie_nb.query import Query
+    from healthie_nb.store import Draft, Store
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ class Refresh:
     """
 
     puller: Puller
-    store: Store
+    store: Draft
     query: Query
     now: datetime
     clients: Callable[[], Awaitable[Sequence[str]]] | None = None
@@ -88,10 +89,9 @@ class Refresh:
             self.witness(self.store)
         parts = self.store.manifest.of(WINDOW, WHOLE)
         self.unsettled += [_named(part.window) for part in parts if not part.is_settled]
-        marks = {"verified_at": min((part.pulled_at for part in parts), default=self.now)}
-        if not self.unsettled:  # Else the next load tries again.
-            marks["loaded_at"] = self.now
-        self.store.replace((), (), now=self.now, **marks)
+        verified_at = min((part.pulled_at for part in parts), default=self.now)
+        loaded_at = None if self.unsettled else self.now  # None: the next load tries again
+        self.store.publish(now=self.now, verified_at=verified_at, loaded_at=loaded_at)
 
     # -- pulling ---------------------------------------------------------------------------------------------------
 

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 
 
+MANIFEST, DRAFT = "manifest.json", "draft.json"
+
+
 class StoreError(HealthieError):
     """The store cannot be used as it is. What it holds is untouched."""
 
@@ -41,19 +44,29 @@ class Folder:
         self._path, self._key = path, key
         make_private(path)
 
-    def manifest(self) -> bytes | None:
-        """Return the manifest's text."""
+    def manifest(self, name: str = MANIFEST) -> bytes | None:
+        """Return the text of the manifest, or of the draft of the next one."""
         try:
-            return (self._path / "manifest.json").read_bytes()
+            return (self._path / name).read_bytes()
         except FileNotFoundError:
             return None
         except OSError as error:
             reason = error.strerror
         raise StoreError(f"{self._path}: {reason}; set HEALTHIE_CACHE_DIR to a folder of your own")
 
-    def put_manifest(self, text: bytes) -> None:
+    def put_manifest(self, text: bytes, name: str = MANIFEST) -> None:
         """Put a manifest in the place of the last one, at once."""
-        self._appear("manifest.json", lambda path: path.write_bytes(text))
+        self._appear(name, lambda path: path.write_bytes(text))
+
+    def publish(self) -> None:
+        """Let the draft be the manifest, at once."""
+        try:
+            (self._path / DRAFT).replace(self._path / MANIFEST)
+        except OSError as error:
+            reason = error.strerror
+        else:
+            return
+        raise self._unwritable(reason)
 
     def put(self, name: str, rows: pl.DataFrame) -> int:
         """Write a part; return its size in bytes."""
@@ -90,8 +103,7 @@ class Folder:
 
     def clear(self) -> None:
         """Remove everything but the lock, which another may hold."""
-        (self._path / "manifest.json").unlink(missing_ok=True)
-        for path in self._path.glob("*.parquet*"):
+        for path in [self._path / DRAFT, self._path / MANIFEST, *self._path.glob("*.parquet*")]:
             path.unlink(missing_ok=True)
 
     def _appear(self, name: str, write: Callable[[Path], object]) -> int:
@@ -125,15 +137,19 @@ class Memory:
 
     def __init__(self) -> None:
         self._frames: dict[str, pl.DataFrame] = {}
-        self._manifest: bytes | None = None
+        self._manifests: dict[str, bytes] = {}
 
-    def manifest(self) -> bytes | None:
-        """Return the manifest's text."""
-        return self._manifest
+    def manifest(self, name: str = MANIFEST) -> bytes | None:
+        """Return the text of the manifest, or of the draft of the next one."""
+        return self._manifests.get(name)
 
-    def put_manifest(self, text: bytes) -> None:
-        """Keep the manifest's text."""
-        self._manifest = text
+    def put_manifest(self, text: bytes, name: str = MANIFEST) -> None:
+        """Keep the text of a manifest."""
+        self._manifests[name] = text
+
+    def publish(self) -> None:
+        """Let the draft be the manifest."""
+        self._manifests[MANIFEST] = self._manifests.pop(DRAFT)
 
     def put(self, name: str, rows: pl.DataFrame) -> int:
         """Keep a frame; return about how many bytes it takes."""
@@ -161,7 +177,7 @@ class Memory:
     def clear(self) -> None:
         """Let everything go."""
         self._frames.clear()
-        self._manifest = None
+        self._manifests.clear()
 
 
 def place(path: Path, key: bytes) -> Folder | Memory:

@@ -15,7 +15,7 @@ import msgspec
 import polars as pl
 
 from healthie_nb.manifest import Manifest, StoredPart, read, written
-from healthie_nb.shelves import UNREADABLE, StoreError
+from healthie_nb.shelves import DRAFT, MANIFEST, UNREADABLE, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -40,8 +40,9 @@ class DamagedPartError(StoreError):
 class _Place(Protocol):
     """Where bytes and frames are put: a folder, or memory."""
 
-    def manifest(self) -> bytes | None: ...
-    def put_manifest(self, text: bytes) -> None: ...
+    def manifest(self, name: str) -> bytes | None: ...
+    def put_manifest(self, text: bytes, name: str) -> None: ...
+    def publish(self) -> None: ...
     def put(self, name: str, rows: pl.DataFrame) -> int: ...
     def scan(self, name: str) -> pl.LazyFrame: ...
     def names(self) -> set[str]: ...
@@ -51,7 +52,9 @@ class _Place(Protocol):
 
 
 class Store:
-    """The stored rows of one data set."""
+    """The stored rows of one data set, as readers see them."""
+
+    _name = MANIFEST
 
     def __init__(self, place: _Place, *, query: str, practice: str) -> None:
         self._place, self._empty = place, Manifest(query=query, practice=practice)
@@ -59,14 +62,24 @@ class Store:
     @property
     def manifest(self) -> Manifest:
         """What is stored now. A manifest that cannot be read counts as nothing stored."""
-        text = self._place.manifest()
-        if text is None:
-            return self._empty
-        manifest = read(text)
-        if manifest is None:
-            logger.warning("the manifest of %s cannot be read; its rows will be asked for again", self._empty.query)
-            return self._empty
+        return self._read(MANIFEST) or self._empty
+
+    def _read(self, name: str) -> Manifest | None:
+        text = self._place.manifest(name)
+        manifest = read(text) if text is not None else None
+        if manifest is None and text is not None:
+            logger.warning("the %s of %s cannot be read; its rows will be asked for again", name, self._empty.query)
         return manifest
+
+    def draft(self) -> Draft:
+        """Return what a refresh works on; what a killed one left of it, if one did."""
+        return Draft(self._place, query=self._empty.query, practice=self._empty.practice)
+
+    @property
+    def found(self) -> Manifest:
+        """What is stored, or what a first pull that has not ended has stored so far."""
+        manifest = self.manifest
+        return manifest if manifest.parts else self.draft().manifest
 
     def lock(self) -> contextlib.AbstractContextManager[object]:
         """Hold off other writers, in this process and in others. Readers need no lock."""
@@ -91,23 +104,28 @@ class Store:
         retired = {name: min(at, now) for name, at in manifest.retired} | dict.fromkeys(
             gone - {part.name for part in new}, now
         )
-        expired = {name for name, at in retired.items() if at < now - GRACE}
+        expired = {name for name, at in retired.items() if at < now - GRACE} - self._shown()
         after = msgspec.structs.replace(
             manifest,
             parts=(*(part for part in manifest.parts if part.name not in gone), *new),
             retired=tuple(sorted(item for item in retired.items() if item[0] not in expired)),
             **marks,
         )
-        self._place.put_manifest(written(after))
+        self._place.put_manifest(written(after), self._name)
         for name in expired:
             self._place.remove(name)
         return after
 
+    def _shown(self) -> set[str]:
+        """Return the names of parts that stay, for readers see them although they were replaced here."""
+        return set()
+
     def sweep(self) -> None:
         """Remove parts that a killed run wrote and never named. For the holder of the lock only."""
-        manifest = self.manifest
-        named = {part.name for part in manifest.parts} | {name for name, _ in manifest.retired}
-        for name in self._place.names() - named:
+        manifests = (self.manifest, self.draft().manifest)
+        named = {part.name for manifest in manifests for part in manifest.parts}
+        retired = {name for manifest in manifests for name, _ in manifest.retired}
+        for name in self._place.names() - named - retired:
             self._place.remove(name)
 
     def scan(self, parts: Iterable[StoredPart]) -> pl.LazyFrame:
@@ -155,6 +173,9 @@ class Store:
         """Uncover what a damaged part covered, so that it is asked for again; all other damaged ones with it."""
         with self.lock():
             self.replace({part, *self.damaged()}, (), now=now)
+            if self._place.manifest(DRAFT) is not None:
+                draft = self.draft()
+                draft.replace({part, *draft.damaged()}, (), now=now)
 
     def damaged(self) -> list[StoredPart]:
         """Return the parts that cannot be read. Reads all of them."""
@@ -169,3 +190,27 @@ class Store:
     def forget(self) -> None:
         """Remove what is stored."""
         self._place.clear()
+
+
+class Draft(Store):
+    """The stored rows as a refresh is making them: readers see none of it until all is done.
+
+    For the holder of the lock only. It outlives the refresh that is killed; the next goes on with it.
+    """
+
+    _name = DRAFT
+
+    @property
+    def manifest(self) -> Manifest:
+        """What is stored, with what this refresh has changed."""
+        return self._read(DRAFT) or super().manifest
+
+    def _shown(self) -> set[str]:
+        return {part.name for part in super().manifest.parts}
+
+    def publish(self, *, now: datetime, **marks: datetime | None) -> None:
+        """Set marks, and show readers all at once what it is now; what they saw before stays for an hour."""
+        manifest, shown = self.manifest, self._shown()
+        retired = tuple((name, now if name in shown else at) for name, at in manifest.retired)
+        self._place.put_manifest(written(msgspec.structs.replace(manifest, retired=retired, **marks)), DRAFT)
+        self._place.publish()

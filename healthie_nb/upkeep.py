@@ -90,7 +90,7 @@ class Upkeep:
                 asks = None if ONE_CLIENT in question.variables else clients
                 witness = record if is_ledgered else None
                 options: Any = {"clients": asks, "witness": witness, "verify_age": ages.unverified}
-                refresh = Refresh(puller, question.store, query, self.clock(), **options)
+                refresh = Refresh(puller, question.store.draft(), query, self.clock(), **options)
                 await up_to_date(refresh, question.window, is_stale=is_stale)
                 return refresh
 
@@ -109,7 +109,7 @@ def _how_far(question: Question, progress: Progress) -> str:
     name, window = question.query.name, question.window
     if window is None:
         return f"{name} is asked for in one go, so what came of it is not kept; what was stored before is as it was"
-    missing = sum((gap.end - gap.start for gap in question.store.manifest.missing(window)), timedelta(0))
+    missing = sum((gap.end - gap.start for gap in question.store.draft().manifest.missing(window)), timedelta(0))
     days, of_days = (window.end - window.start - missing) / timedelta(days=1), (window.end - window.start).days
     return (
         f"{progress.came:,} of about {progress.expected:,} rows of {name} had come and are kept, and {days:.0f} of "

@@ -175,6 +175,43 @@ def test_a_clock_that_is_set_back_removes_nothing_early_and_keeps_nothing_for_ev
     assert not file_of(folder, old).exists()
 
 
+def test_readers_see_nothing_of_a_draft_until_all_of_it_is_published(folder: pathlib.Path, store: Store) -> None:
+    old, before = kept(store), store.manifest
+    unread = store.scan([old])
+    for _ in range(2):  # what a killed refresh left is gone on with
+        draft = store.draft()
+        draft.sweep()
+        held = draft.manifest.of(WINDOW)
+        draft.replace(held, [draft.put(ROWS.head(5 + len(held)), kind=WINDOW, now=NOW, window=day(0))], now=NOW)
+        assert store.manifest == before
+    assert draft.read(draft.manifest.of(WINDOW)).height == 6
+    late = NOW + 3 * GRACE
+    draft.replace((), (), now=late)
+    draft.sweep()
+    assert unread.collect().equals(ROWS), "whatever was replaced in the draft, readers have it still"
+    draft.publish(now=late, loaded_at=late)
+    assert store.read(store.manifest.of(WINDOW)).height == 6
+    assert store.manifest.loaded_at == late
+    assert store.draft().manifest == store.manifest
+    store.draft().sweep()
+    assert unread.collect().equals(ROWS), "and for an hour after it was published"
+    store.draft().replace((), (), now=late + 2 * GRACE)
+    assert not file_of(folder, old).exists()
+
+
+def test_a_damaged_part_is_dropped_from_the_draft_too(folder: pathlib.Path, store: Store) -> None:
+    one = kept(store)
+    two = store.put(ROWS, kind=WINDOW, now=NOW, window=day(1))
+    store.draft().replace((), [two], now=NOW)
+    file_of(folder, one).write_bytes(b"PAR1")
+    store.drop(one, now=NOW)
+    assert store.manifest.of(WINDOW) == []
+    assert store.draft().manifest.of(WINDOW) == [two]
+    assert store.found == store.draft().manifest
+    store.forget()
+    assert not [path for path in folder.iterdir() if path.name != "lock"]
+
+
 def test_parts_and_drafts_that_a_killed_run_left_are_swept(folder: pathlib.Path, store: Store) -> None:
     part = kept(store)
     store.put(ROWS, kind=WINDOW, now=NOW, window=day(1))
