@@ -34,6 +34,7 @@ EARLY, OF_THE_CEILING = (
 )  # requests that may go early to make good a late wake-up: so many, or of a low ceiling
 SLACK = 0.005  # of the ceiling, for what happens between here and the server
 CUT, TOUCHED = 0.9, 0.97  # of the rate, when refused; and when it was not for a while: then the limit was only touched
+HALF = 0.5  # when all is refused
 CALM_S = 5.0
 CREEP = 0.002  # of the ceiling, per second, above the rate that was last refused
 LEAST_RPS = 0.5
@@ -89,11 +90,22 @@ class Pace:
             while (wait_s := self._surely(self._claim)) > 0:
                 await self._sleep(wait_s)
 
-    def refused(self, *, retry_after_s: float = 0.0) -> None:
-        """Take note that the server refused a request: slow down, and stay away for as long as it says."""
-        self._surely(lambda: self._slow_down(retry_after_s))
+    def refused(self, *, retry_after_s: float = 0.0, is_shut: bool = False) -> None:
+        """Take note that the server refused a request: slow down, and stay away for as long as it says.
 
-    def _slow_down(self, retry_after_s: float) -> None:
+        `is_shut`: it has refused all of them for a while. Then asking often is of no use, and the rate is halved.
+        """
+        self._surely(lambda: self._slow_down(retry_after_s, is_shut=is_shut))
+
+    def reopened(self) -> None:
+        """Rise as from the start again: how often a server was asked that refused all tells nothing of its limit."""
+        self._surely(self._forget_knee)
+
+    def _forget_knee(self) -> None:
+        with self._transaction() as state:
+            self._keep(state._replace(knee=self._ceiling))
+
+    def _slow_down(self, retry_after_s: float, *, is_shut: bool) -> None:
         with self._transaction() as state:
             now = self._clock()
             due = max(state.due, now + min(retry_after_s, AHEAD_S))
@@ -101,7 +113,7 @@ class Pace:
             if now - state.cut < 1.0:
                 self._keep(state._replace(due=due))
                 return
-            left = TOUCHED if now - state.cut > CALM_S else CUT
+            left = HALF if is_shut else TOUCHED if now - state.cut > CALM_S else CUT
             rate = max(LEAST_RPS, state.rate * left)
             self._keep(_State(due=due, rate=rate, knee=rate, seen=now, cut=now))
 

@@ -46,6 +46,7 @@ T = TypeVar("T")
 REQUEST_TIMEOUT_S = 60.0
 CONNECT_TIMEOUT_S = 10.0
 RETRY_FOR_S = 180.0
+SHUT_S = 2.0  # refused for so long without exception: asking as often as before will not help
 LOCKED_OUT_S = 60.0
 LOCK_LASTS = timedelta(hours=1)  # longer than any that was reported
 
@@ -124,6 +125,7 @@ class Session:
         self._stack = contextlib.AsyncExitStack()
         self._session = await self._stack.enter_async_context(_client(self.settings))
         self._first_refusal_s: float | None = None
+        self._is_shut = False
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -174,18 +176,26 @@ class Session:
             except ThrottledError as error:
                 self._note_refusal(error.retry_after_s)
                 continue
-            self._first_refusal_s = None
+            self._note_admission()
             took_s = asyncio.get_running_loop().time() - sent
             self.latency_s = took_s if self.latency_s == 0 else 0.9 * self.latency_s + 0.1 * took_s
             return data
 
+    def _note_admission(self) -> None:
+        if self._is_shut:
+            self.pace.reopened()
+        self._first_refusal_s, self._is_shut = None, False
+
     def _note_refusal(self, retry_after_s: float) -> None:
         self.counts.refused += 1
-        self.pace.refused(retry_after_s=retry_after_s)
         now = asyncio.get_running_loop().time()
         if self._first_refusal_s is None:
             self._first_refusal_s = now
-        if max(now - self._first_refusal_s, retry_after_s) > LOCKED_OUT_S:
+        refused_for_s = now - self._first_refusal_s
+        self._is_shut = refused_for_s > SHUT_S
+        self.pace.refused(retry_after_s=retry_after_s, is_shut=self._is_shut)
+        if max(refused_for_s, retry_after_s) > LOCKED_OUT_S:
+            self.pace.reopened()
             wait = timedelta(seconds=retry_after_s) if retry_after_s > LOCKED_OUT_S else LOCK_LASTS
             raise LockedOutError(
                 f"{self.settings.host} refuses every request, as it does for a while once a key has asked too often; "

@@ -19,6 +19,7 @@ from truths import AT_ONCE, BOUNDS, SPAN, behave, clinic, connected, loaded, pag
 from healthie_nb import query, session
 from healthie_nb.demo.settings import FAULTS
 from healthie_nb.failures import ApiError, LockedOutError
+from healthie_nb.pace import Pace
 from healthie_nb.windows import Window
 
 if TYPE_CHECKING:
@@ -99,7 +100,8 @@ def test_a_smaller_page_is_asked_for_when_many_at_once_were_too_complex(
 def test_a_lock_out_in_mid_pull_says_how_far_it_got_and_the_next_load_asks_for_the_rest(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr("healthie_nb.session.LOCKED_OUT_S", 1.0)
+    monkeypatch.setattr("healthie_nb.session.SHUT_S", 0.2)
+    monkeypatch.setattr("healthie_nb.session.LOCKED_OUT_S", 2.5)
     monkeypatch.setattr("healthie_nb.flight.KEPT_PAGES", 2)
     at_page = {"appointments": 30, "clients": 4}[name]
     with clinic(tmp_path, clients=400) as (_, served, clock):
@@ -112,6 +114,9 @@ def test_a_lock_out_in_mid_pull_says_how_far_it_got_and_the_next_load_asks_for_t
         with pytest.raises(LockedOutError, match=r"run the same again after \d\d:\d\d\. ") as caught:
             loaded(practice, name)
         assert caught.value.__cause__ is None
+        with Pace(tmp_path / "data", served.key, ceiling=250.0) as learned:
+            assert learned.rate < 80, "it was nearly 250, and was halved twice"
+            assert learned._last.knee == 250, "and soon as fast as before"
         behave(served, rate=None, lockout_after=None)
         served.application.reset_counters()
         before, rows = pages(served), truth(served.world, name)

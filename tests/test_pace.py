@@ -110,6 +110,27 @@ def test_what_was_learned_is_kept_for_the_next_run(tmp_path: pathlib.Path) -> No
         assert other.rate == pytest.approx(10)
 
 
+def test_a_server_that_refuses_all_is_asked_seldom_and_the_pace_is_back_soon_after(tmp_path: pathlib.Path) -> None:
+    clock = Clock()
+
+    async def refused(limiter: Pace, seconds: float) -> int:
+        asked, begun = 0, clock.now
+        while clock.now < begun + seconds:
+            await limiter.turn()
+            asked += 1
+            limiter.refused(is_shut=clock.now - begun > 2)
+        return asked
+
+    with pace(tmp_path, clock) as limiter:
+        turns(limiter, clock, 15)
+        assert asyncio.run(refused(limiter, 60)) < 450
+        limiter.reopened()
+        assert limiter.rate < 1
+    with pace(tmp_path, clock) as again:
+        turns(again, clock, 15)
+        assert again.rate > 90
+
+
 def test_a_refusal_slows_down_once_and_the_rise_is_slow_near_it(tmp_path: pathlib.Path) -> None:
     clock = Clock()
     with pace(tmp_path, clock) as limiter:
