@@ -105,7 +105,7 @@ class Practice:
         self._asked: dict[str, Loaded] = {}
         self._session_key = secrets.token_bytes(32)
         self.ledger = Ledger(kept_folder(settings.data_dir / "ledger", self.name, host, *identity[1:3]), self._key)
-        self._upkeep = Upkeep(self._connection, self.ledger, self._client_ids, clock)
+        self._upkeep = Upkeep(self._connection, self.ledger, self._client_ids, self._cabinet.merged, clock)
 
     def __repr__(self) -> str:
         """Say which practice, version, zone and store; never the key, never a port."""

@@ -23,6 +23,8 @@ from healthie_nb.session import run
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import polars as pl
+
     from healthie_nb.connection import Connection
     from healthie_nb.ledger import Ledger
     from healthie_nb.progress import Progress
@@ -34,6 +36,10 @@ class IncompleteWarning(UserWarning):
     """Some rows changed all the while they were pulled; they are asked for again next time."""
 
 
+class MergedWarning(UserWarning):
+    """Clients were merged into others: the ids that vanished stand for people who are still there."""
+
+
 class Ages(NamedTuple):
     """How old what is stored may be: since it was brought up to date, and since all of it was pulled."""
 
@@ -43,11 +49,15 @@ class Ages(NamedTuple):
 
 @dataclass(frozen=True)
 class Upkeep:
-    """How a practice keeps its stores up to date. `client_ids` loads the ids of all its clients."""
+    """How a practice keeps its stores up to date.
+
+    `client_ids` loads the ids of all its clients, `merged` tells which of those that are stored were merged.
+    """
 
     connection: Connection
     ledger: Ledger
     client_ids: Callable[[], list[str]]
+    merged: Callable[[], pl.DataFrame]
     clock: Callable[[], datetime]
 
     def ready(self, question: Question, ages: Ages) -> tuple[Manifest, bool]:
@@ -81,24 +91,29 @@ class Upkeep:
             requests = store.read(store.manifest.of(WHOLE))
             self.ledger.record(requests, seen_at=self.clock(), are_all=not question.variables)
 
-        async def clients() -> list[str]:
+        async def client_ids() -> list[str]:
             return await asyncio.to_thread(self.client_ids)
 
         async def main() -> Refresh:
             async with self.connection.session() as session:
                 puller = Puller(session, query, question.variables, progress=progress)
-                asks = None if ONE_CLIENT in question.variables else clients
+                asks = None if ONE_CLIENT in question.variables else client_ids
                 witness = record if is_ledgered else None
                 options: Any = {"clients": asks, "witness": witness, "verify_age": ages.unverified}
                 refresh = Refresh(puller, question.store.draft(), query, self.clock(), **options)
                 await up_to_date(refresh, question.window, is_stale=is_stale)
                 return refresh
 
+        known = self.merged()
         with shown(query.name) as progress:
             try:
                 unsettled = run(main).unsettled
             except LockedOutError as error:
                 raise LockedOutError(f"{error}. {_how_far(question, progress)}") from None
+        pairs = ["client_id", "into_client_id"]
+        if clients := self.merged().join(known, on=pairs, how="anti").n_unique("client_id"):
+            message = f"clients that turn out to be merged into others: {clients}; practice.merged() lists them"
+            warnings.warn(message, MergedWarning, stacklevel=6)
         if unsettled:
             message = f"{query.name}: {', '.join(unsettled)} did not hold still while pulled"
             warnings.warn(message, IncompleteWarning, stacklevel=6)

@@ -27,7 +27,7 @@ from healthie_nb import query
 from healthie_nb.demo import edits
 from healthie_nb.manifest import WINDOW
 from healthie_nb.shelves import Folder, StoreError
-from healthie_nb.upkeep import IncompleteWarning
+from healthie_nb.upkeep import IncompleteWarning, MergedWarning
 
 if TYPE_CHECKING:
     from healthie_nb.practice import Practice
@@ -96,10 +96,14 @@ def test_a_merged_client_vanishes_and_what_was_theirs_is_the_others(tmp_path: pa
         edits.merge_clients(served.world, one, into=two)
         clock.pass_(days=2)
         assert loaded(practice).equals(truth(served.world))
-        assert loaded(practice, "clients").equals(truth(served.world, "clients"))
+        with pytest.warns(MergedWarning, match=r"merged into others: 1; practice\.merged\(\) lists"):
+            assert loaded(practice, "clients").equals(truth(served.world, "clients"))
+        seen_at = clock()
+        clock.pass_(days=2)
+        assert loaded(practice, "clients").equals(truth(served.world, "clients"))  # it is said once
         assert practice.load("clients", deleted=True).get_column("id").to_list() == [one]
         theirs = before.filter(pl.col("client_id") == one).height
-        assert practice.merged().rows() == [(one, two, "appointments", theirs, clock())]
+        assert practice.merged().rows() == [(one, two, "appointments", theirs, seen_at)]
         assert practice.load("appointments", deleted=True, **SPAN).is_empty()
 
 
@@ -135,6 +139,7 @@ def test_edits_while_paging_leave_nothing_behind(
     small_pages(monkeypatch, appointments=60, filled_forms=40, form_requests=40, clients=8, providers=5)
     with clinic(tmp_path, clients=30, fault_seed=seed) as (practice, served, clock), warnings.catch_warnings():
         warnings.simplefilter("ignore", IncompleteWarning)
+        warnings.simplefilter("ignore", MergedWarning)
         for _ in range(2):
             behave(served, edit_every=every)
             for name in ALL:
@@ -298,7 +303,8 @@ def test_rows_that_did_not_hold_still_are_asked_for_again_however_young(
         with pytest.warns(IncompleteWarning):
             loaded(practice, max_age=timedelta(hours=1))
         behave(served, edit_every=None)
-        assert loaded(practice).equals(truth(served.world))  # the first load was less than a day ago
+        booked(served.world, random.Random(1))
+        assert loaded(practice).equals(truth(served.world))  # although the first load was less than a day ago
 
 
 def test_small_parts_become_few(tmp_path: pathlib.Path) -> None:
@@ -338,6 +344,8 @@ class Crowd(RuleBasedStateMachine):
     def open(self, seed: int) -> None:
         self.stack = contextlib.ExitStack()
         self.stack.enter_context(stamina.set_testing(True, attempts=200))
+        self.stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore", MergedWarning)
         self.stack.enter_context(pytest.MonkeyPatch.context()).setattr("healthie_nb.flight.KEPT_PAGES", 3)
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="healthie-nb-crowd-"))
         self.practice, self.served, self.clock = self.stack.enter_context(
