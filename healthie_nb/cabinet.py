@@ -18,14 +18,14 @@ import polars as pl
 
 from healthie_nb.frame import INSTANT
 from healthie_nb.manifest import DELETED, MOVED, WHOLE, WINDOW
-from healthie_nb.shelves import Folder, Memory, StoreError, place
-from healthie_nb.store import Store
+from healthie_nb.shelves import Folder, Memory, StoreError, StoreWarning, place
+from healthie_nb.store import DamagedPartError, Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from healthie_nb.manifest import Manifest
+    from healthie_nb.manifest import Manifest, StoredPart
     from healthie_nb.query import Query
     from healthie_nb.settings import Settings
 
@@ -84,9 +84,9 @@ class Cabinet:
         for _, store in self._all():
             manifest = store.manifest
             if manifest.query == CLIENTS:
-                vanished += [rows.get_column("id") for rows in store.each(manifest.of(DELETED), "id")]
+                vanished += [rows.get_column("id") for rows in _legible(store, manifest.of(DELETED))]
             name = pl.lit(manifest.query).alias("query")
-            moved += [rows.with_columns(name).select(list(MOVES)) for rows in store.each(manifest.of(MOVED))]
+            moved += [rows.with_columns(name).select(list(MOVES)) for rows in _legible(store, manifest.of(MOVED))]
         return (
             pl.concat(moved)
             .filter(pl.col("client_id").is_in(pl.concat(vanished).implode()))
@@ -120,6 +120,18 @@ class Cabinet:
         yield from ((None, store) for store in self._memory.values())
         for path in _folders(self.root.glob("*/*.json")):
             yield path, Store(Folder(path, self._key or b""), query="unreadable", practice=self._practice)
+
+
+def _legible(store: Store, parts: Iterable[StoredPart]) -> Iterator[pl.DataFrame]:
+    """Yield the rows of the parts that can be read; a warning tells of others, which the next refresh lets go of."""
+    for part in parts:
+        try:
+            rows = store.read([part])
+        except DamagedPartError:
+            message = f"what is stored of {store.manifest.query} tells of merged clients, and cannot all be read"
+            warnings.warn(message, StoreWarning, stacklevel=4)
+        else:
+            yield rows
 
 
 def cache_key(settings: Settings) -> bytes | None:

@@ -225,11 +225,10 @@ class Merge:
     def _gather(self, kind: str) -> None:
         """Make one part of those of a kind that is only added to."""
         parts = self.store.manifest.of(kind)
-        if len(parts) > 1:
+        rows = self.store.read(parts) if parts else None  # also of one part: damage is found while there is a lock
+        if rows is not None and len(parts) > 1:
             with self._writing:
-                self.store.replace(
-                    parts, [self.store.put(self.store.read(parts), kind=kind, now=self.now)], now=self.now
-                )
+                self.store.replace(parts, [self.store.put(rows, kind=kind, now=self.now)], now=self.now)
 
     def compact(self) -> None:
         """Join small neighbouring parts: many of them are slow to read."""

@@ -182,7 +182,11 @@ class Practice:
         offline: bool = False,
         **variables: Any,
     ) -> pl.LazyFrame:
-        """Return what `load` would, as a LazyFrame on the stored parts."""
+        """Return what `load` would, as a LazyFrame on the stored parts, for an hour or so: then make it anew.
+
+        Parts that are missing, cut off or another's are found here and asked for again. Of a byte that was changed
+        within one, polars tells only when the rows are collected; `load` then asks for them again.
+        """
         question = self._question(query, variables)
         if question is None:
             return self._ask(queries.read(query), variables, offline=offline).lazy()

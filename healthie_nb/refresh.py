@@ -256,5 +256,5 @@ async def up_to_date(refresh: Refresh, window: Window | None, *, is_stale: bool)
             damage = error
         else:
             return
-        await asyncio.to_thread(lambda: refresh.store.replace(refresh.store.damaged(), (), now=refresh.now))
+        await asyncio.to_thread(lambda: refresh.store.uncover(refresh.store.damaged(), now=refresh.now))
     raise damage

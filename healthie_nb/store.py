@@ -8,14 +8,15 @@ from __future__ import annotations
 import contextlib
 import logging
 import secrets
+import warnings
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 import polars as pl
 
-from healthie_nb.manifest import Manifest, StoredPart, read, written
-from healthie_nb.shelves import DRAFT, MANIFEST, UNREADABLE, StoreError
+from healthie_nb.manifest import DELETED, MOVED, Manifest, StoredPart, read, written
+from healthie_nb.shelves import DRAFT, MANIFEST, UNREADABLE, StoreError, StoreWarning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -172,10 +173,17 @@ class Store:
     def drop(self, part: StoredPart, *, now: datetime) -> None:
         """Uncover what a damaged part covered, so that it is asked for again; all other damaged ones with it."""
         with self.lock():
-            self.replace({part, *self.damaged()}, (), now=now)
+            self.uncover([part, *self.damaged()], now=now)
             if self._place.manifest(DRAFT) is not None:
                 draft = self.draft()
-                draft.replace({part, *draft.damaged()}, (), now=now)
+                draft.uncover([part, *draft.damaged()], now=now)
+
+    def uncover(self, parts: Sequence[StoredPart], *, now: datetime) -> None:
+        """Let go of damaged parts, so that their rows are asked for again. Says so where they are not to be had."""
+        self.replace(parts, (), now=now)
+        if any(part.kind in (DELETED, MOVED) for part in parts):
+            message = f"what had vanished from {self._empty.query} or was merged cannot be read, and is forgotten"
+            warnings.warn(message, StoreWarning, stacklevel=2)
 
     def damaged(self) -> list[StoredPart]:
         """Return the parts that cannot be read. Reads all of them."""

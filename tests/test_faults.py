@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import random
@@ -14,12 +15,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
-from truths import AT_ONCE, BOUNDS, SPAN, behave, clinic, connected, loaded, pages, truth
+from truths import AT_ONCE, BOUNDS, COLUMNS, SPAN, behave, clinic, connected, loaded, pages, plain, truth
 
 from healthie_nb import query, session
 from healthie_nb.demo.settings import FAULTS
 from healthie_nb.failures import ApiError, LockedOutError
 from healthie_nb.pace import Pace
+from healthie_nb.practice import Practice
 from healthie_nb.windows import Window
 
 if TYPE_CHECKING:
@@ -202,6 +204,28 @@ def test_several_queries_are_loaded_at_once_by_one_practice(tmp_path: pathlib.Pa
         for name, rows in found.items():
             assert rows.equals(truth(served.world, name)), name
         assert [each.query for each in practice.loaded] == sorted(names)
+
+
+@pytest.mark.usefixtures("without_waiting")
+@pytest.mark.parametrize("damage", ["cut off", "missing", "swapped", "another key"])
+def test_a_scan_of_damaged_parts_asks_for_them_again(tmp_path: pathlib.Path, damage: str) -> None:
+    names = ("clients", "providers")
+    with clinic(tmp_path) as (first, served, clock):
+        for name in names:
+            loaded(first, name)
+        one, two = (next((tmp_path / "cache").rglob(f"{name}-*/whole-*")) for name in names)
+        of_one, of_two = one.read_bytes(), two.read_bytes()
+        if damage == "cut off":
+            one.write_bytes(of_one[:-9])
+        if damage == "missing":
+            one.unlink()
+        if damage == "swapped":
+            one.write_bytes(of_two), two.write_bytes(of_one)
+        cache_key = "b" * 64 if damage == "another key" else None
+        practice = Practice(dataclasses.replace(first._settings, cache_key=cache_key), clock=clock)
+        for name in names:
+            rows = practice.scan(name).collect()
+            assert plain(rows.select(COLUMNS[name].values())).equals(truth(served.world, name)), name
 
 
 @pytest.mark.usefixtures("without_waiting")

@@ -26,7 +26,7 @@ from truths import AT_ONCE, SPAN, behave, clinic, connected, loaded, pages, trut
 from healthie_nb import query
 from healthie_nb.demo import edits
 from healthie_nb.manifest import WINDOW
-from healthie_nb.shelves import Folder, StoreError
+from healthie_nb.shelves import Folder, StoreError, StoreWarning
 from healthie_nb.upkeep import IncompleteWarning, MergedWarning
 
 if TYPE_CHECKING:
@@ -105,6 +105,31 @@ def test_a_merged_client_vanishes_and_what_was_theirs_is_the_others(tmp_path: pa
         theirs = before.filter(pl.col("client_id") == one).height
         assert practice.merged().rows() == [(one, two, "appointments", theirs, seen_at)]
         assert practice.load("appointments", deleted=True, **SPAN).is_empty()
+
+
+def test_what_told_of_merged_clients_is_left_out_and_forgotten_once_it_is_damaged(tmp_path: pathlib.Path) -> None:
+    with clinic(tmp_path) as (practice, served, clock):
+        loaded(practice), loaded(practice, "clients")
+        one, two, three = truth(served.world).drop_nulls("client_id").get_column("client_id").unique().sort().head(3)
+        edits.merge_clients(served.world, one, into=two)
+        clock.pass_(days=2)
+        with pytest.warns(MergedWarning):
+            loaded(practice), loaded(practice, "clients")
+        (moved,) = (tmp_path / "cache").rglob("moved-*.parquet")
+        moved.write_bytes(moved.read_bytes()[:100])
+        for _ in range(2):
+            with pytest.warns(StoreWarning, match="appointments tells of merged clients, and cannot all be read"):
+                assert practice.merged().is_empty()
+        edits.set_status(served.world, some(served.world), status="No-Show")
+        clock.pass_(days=2)
+        with pytest.warns(StoreWarning, match="cannot all be read"), pytest.warns(StoreWarning, match="is forgotten"):
+            assert loaded(practice).equals(truth(served.world))
+        assert practice.merged().is_empty()
+        edits.merge_clients(served.world, three, into=two)
+        clock.pass_(days=2)
+        with pytest.warns(MergedWarning):
+            loaded(practice), loaded(practice, "clients")
+        assert practice.merged().get_column("client_id").to_list() == [three]
 
 
 def test_a_refresh_asks_for_what_changed_and_little_more(tmp_path: pathlib.Path) -> None:
@@ -346,6 +371,7 @@ class Crowd(RuleBasedStateMachine):
         self.stack.enter_context(stamina.set_testing(True, attempts=200))
         self.stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore", MergedWarning)
+        warnings.simplefilter("ignore", StoreWarning)
         self.stack.enter_context(pytest.MonkeyPatch.context()).setattr("healthie_nb.flight.KEPT_PAGES", 3)
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="healthie-nb-crowd-"))
         self.practice, self.served, self.clock = self.stack.enter_context(
