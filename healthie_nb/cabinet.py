@@ -5,6 +5,7 @@ Wraps keyring, for the key.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import secrets
@@ -18,7 +19,7 @@ import polars as pl
 
 from healthie_nb.frame import INSTANT
 from healthie_nb.manifest import DELETED, MOVED, WHOLE, WINDOW
-from healthie_nb.shelves import Folder, Memory, StoreError, StoreWarning, place
+from healthie_nb.shelves import Folder, Memory, StoreError, StoreWarning, file_lock, make_private, place
 from healthie_nb.store import DamagedPartError, Store
 
 if TYPE_CHECKING:
@@ -144,20 +145,37 @@ def cache_key(settings: Settings) -> bytes | None:
         return bytes.fromhex(settings.cache_key)
     if settings.is_synthetic:
         return hashlib.sha256(b"healthie-nb demo practice").digest()
-    try:
-        kept = keyring.get_password("healthie-nb", "cache")
-        if kept is None:
-            kept = secrets.token_hex(32)
-            keyring.set_password("healthie-nb", "cache", kept)
-    except keyring.errors.KeyringError:
-        warnings.warn(
-            "there is no system keyring, so rows are kept in memory only and loaded anew each time. To keep them "
-            "encrypted on this machine, set HEALTHIE_CACHE_KEY to 64 hex digits, as from "
-            "python -c 'import secrets; print(secrets.token_hex(32))'",
-            stacklevel=4,
-        )
-        return None
-    return bytes.fromhex(kept)
+    with contextlib.suppress(keyring.errors.KeyringError):
+        if kept := _kept_key(settings.data_dir):
+            return bytes.fromhex(kept)
+    warnings.warn(
+        "there is no system keyring, so rows are kept in memory only and loaded anew each time. To keep them "
+        "encrypted on this machine, set HEALTHIE_CACHE_KEY to 64 hex digits, as from "
+        "python -c 'import secrets; print(secrets.token_hex(32))'",
+        stacklevel=4,
+    )
+    return None
+
+
+def _kept_key(folder: Path) -> str | None:
+    """Return the keyring's key, made at first use; None from a keyring that keeps nothing.
+
+    Two that are first at once must not make two keys: what one of them writes, nobody could read.
+    """
+    kept = keyring.get_password("healthie-nb", "cache")
+    if kept is not None:
+        return kept
+    with _lock(folder):
+        if keyring.get_password("healthie-nb", "cache") is None:
+            keyring.set_password("healthie-nb", "cache", secrets.token_hex(32))
+    return keyring.get_password("healthie-nb", "cache")  # what is kept counts, not what was to be
+
+
+def _lock(folder: Path) -> contextlib.AbstractContextManager[object]:
+    with contextlib.suppress(OSError):
+        make_private(folder)
+        return file_lock(folder / "cache-key.lock")
+    return contextlib.nullcontext()
 
 
 def readable_name(name: str, *identity: object) -> str:

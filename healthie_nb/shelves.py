@@ -95,8 +95,7 @@ class Folder:
     def lock(self) -> contextlib.AbstractContextManager[object]:
         """Return the lock of this data set. Raises StoreError where it cannot be taken."""
         try:
-            os.close(os.open(self._path / "lock", os.O_CREAT | os.O_RDWR, 0o600))
-            return FileLock(self._path / "lock", mode=0o600)
+            return file_lock(self._path / "lock")
         except OSError as error:
             reason = error.strerror
         raise self._unwritable(reason)
@@ -196,6 +195,12 @@ def place(path: Path, key: bytes) -> Folder | Memory:
         stacklevel=5,
     )
     return Memory()
+
+
+def file_lock(path: Path) -> contextlib.AbstractContextManager[object]:
+    """Return a lock between processes: a file of its owner's alone. Raises OSError where it cannot be made."""
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    return FileLock(path, mode=0o600)
 
 
 def make_private(path: Path) -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import io
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, ClassVar
 
 import keyring
 import pytest
 from keyring.backend import KeyringBackend
+from keyring.backends import fail, null
 
 from healthie_nb import cli, keys, settings
+from healthie_nb.cabinet import cache_key
 from healthie_nb.settings import SettingsError, from_environment
 
 if TYPE_CHECKING:
@@ -157,3 +161,43 @@ def test_note_is_its_owners_and_holds_no_key(ring: InMemory, monkeypatch: pytest
     assert KEY not in note.read_text()
     assert KEY not in repr(keys.read(tmp_path / "data"))
     assert ring.kept
+
+
+def live(tmp_path: Path) -> settings.Settings:
+    return settings.Settings(url="https://api.gethealthie.com/graphql", key=KEY, data_dir=tmp_path / "data")
+
+
+def test_key_of_the_rows_is_made_at_first_use_and_kept(ring: InMemory, tmp_path: Path) -> None:
+    key = cache_key(live(tmp_path))
+    assert key is not None
+    assert len(key) == 32
+    assert ring.kept == {("healthie-nb", "cache"): key.hex()}
+    assert cache_key(live(tmp_path)) == key
+    assert not list((tmp_path / "data").glob("*.json"))
+
+
+def test_two_first_uses_at_once_make_one_key(ring: InMemory, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    both, get, asked = threading.Barrier(2), ring.get_password, []
+
+    def late(service: str, username: str) -> str | None:
+        kept = get(service, username)
+        asked.append(username)
+        if len(asked) <= 2:  # the two first answers come at the same moment
+            both.wait(timeout=10)
+        return kept
+
+    monkeypatch.setattr(ring, "get_password", late)
+    with ThreadPoolExecutor(2) as at_once:
+        found = list(at_once.map(cache_key, [live(tmp_path)] * 2))
+    assert {key.hex() for key in found if key} == set(ring.kept.values())
+    assert len(ring.kept) == 1
+
+
+@pytest.mark.parametrize("keeps_nothing", [null.Keyring(), fail.Keyring()])
+def test_keyring_that_keeps_nothing_leaves_memory_and_a_warning(
+    ring: InMemory, tmp_path: Path, keeps_nothing: KeyringBackend
+) -> None:
+    keyring.set_keyring(keeps_nothing)
+    with pytest.warns(UserWarning, match="kept in memory only.* set HEALTHIE_CACHE_KEY"):
+        assert cache_key(live(tmp_path)) is None
+    assert ring.kept == {}
