@@ -63,12 +63,14 @@ RECONCILED = pl.DataFrame(
 )
 TARGETS = pl.DataFrame(
     {
-        "metric": ["second visit", "lost", "visits per month", "notes signed"],
-        "target": [0.5, 0.1, 40, 0.9],
-        "since": [date(2026, 1, 1)] * 4,
-    },
-    strict=False,
+        "metric": ["second visit", "lost", "rebooked", "notes signed", "forms before first visit"],
+        "target": [0.5, 0.1, 0.6, 0.9, 0.8],
+    }
 )
+COUNTED = pl.DataFrame(
+    {"metric": ["visits per month", "clients under care", "clients seen per month"], "target": [40, 25, 30]}
+)
+TARGETS = pl.concat([TARGETS, COUNTED.cast({"target": pl.Float64})]).with_columns(since=date(2026, 1, 1))
 ANNOTATIONS = pl.DataFrame({"date": [date(2026, 3, 2)], "text": ["Clinic moved"]})
 
 
@@ -110,7 +112,7 @@ def retention_shown() -> list[Shown]:
         Shown("survival", lapsed, {"names": NAMES}, n="at_risk"),
         Shown("funnel", retention.funnel(SEEN, CLIENTS, as_of=AS_OF, first_days=10, second_days=20)),
         Shown("states", retention.states(SEEN, CLIENTS, as_of=AS_OF)),
-        Shown("flow", retention.flow(SEEN, every="month", **known), month, {"annotations": ANNOTATIONS}),
+        Shown("flow", retention.flow(SEEN, every="month", **known), month, marked),
         Shown("definitions", retention.definitions(SEEN, **known)),
     ]
 
@@ -124,7 +126,7 @@ def volume_shown() -> list[Shown]:
     named = {"names": NAMES}
     return [
         Shown("counts", counted, {"compare_to": "last year", **month}, marked, n="total"),
-        Shown("panel", volume.panel(SEEN, **as_of), month, {"annotations": ANNOTATIONS}, n="count"),
+        Shown("panel", volume.panel(SEEN, **as_of), month, marked, n="count"),
         Shown("rates", rates, {**month, **named}, marked),
         Shown("cancellations", volume.cancellations(SEEN, **as_of)),
         Shown("unmarked", volume.unmarked(UNMARKED, **as_of), named),

@@ -7,6 +7,7 @@ import json
 import math
 import re
 from datetime import date
+from functools import cache
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -30,6 +31,17 @@ JUPYTERS = max(version for version in vl_convert.get_vegalite_versions() if vers
 each = pytest.mark.parametrize("shown", CHARTS, ids=lambda shown: shown.name)
 
 
+@cache
+def _written(name: str) -> str:
+    (shown,) = (shown for shown in CHARTS if shown.name == name)
+    return json.dumps(shown.chart().to_dict())
+
+
+def spec_of(shown: Shown) -> dict[str, Any]:
+    """Specification of the chart, made once for all tests that only read it."""
+    return json.loads(_written(shown.name))  # type: ignore[no-any-return]
+
+
 def rows_of(spec: dict[str, object]) -> list[dict[str, object]]:
     return [row for rows in spec["datasets"].values() for row in rows]  # type: ignore[attr-defined]
 
@@ -37,7 +49,7 @@ def rows_of(spec: dict[str, object]) -> list[dict[str, object]]:
 @each
 @pytest.mark.parametrize("version", [JUPYTERS, None])
 def test_chart_is_drawn_without_a_warning(shown: Shown, version: str | None, capfd: pytest.CaptureFixture[str]) -> None:
-    spec = display.finished(shown.chart().to_dict())
+    spec = display.finished(spec_of(shown))
     del spec["$schema"]
     svg = vl_convert.vegalite_to_svg(spec, vl_version=version, show_warnings=True, allowed_base_urls=[])
     assert svg.startswith("<svg")
@@ -46,7 +58,7 @@ def test_chart_is_drawn_without_a_warning(shown: Shown, version: str | None, cap
 
 @each
 def test_chart_says_that_its_data_is_synthetic_and_can_be_heard(shown: Shown) -> None:
-    spec = shown.chart().to_dict()
+    spec = spec_of(shown)
     assert spec["title"]["subtitle"][0] == "Demo practice: synthetic data"
     assert "synthetic" not in json.dumps(shown.chart(synthetic=False).to_dict())
     assert re.fullmatch(r"[A-Z].{30,}\.", spec["description"])
@@ -54,17 +66,84 @@ def test_chart_says_that_its_data_is_synthetic_and_can_be_heard(shown: Shown) ->
 
 @each
 def test_no_client_is_in_a_chart_or_its_table(shown: Shown) -> None:
-    assert "client-0" not in json.dumps(shown.chart().to_dict())
+    assert "client-0" not in json.dumps(spec_of(shown))
     assert "client-0" not in repr(shown.table()) + shown.table()._repr_html_()
 
 
 @each
 def test_every_mark_that_says_something_says_of_how_many(shown: Shown) -> None:
-    spec = json.dumps(shown.chart().to_dict())
+    spec = json.dumps(spec_of(shown))
     tooltips = re.findall(r'"tooltip": \[.*?\]', spec)
     told = [tooltip for tooltip in tooltips if '"title": "Line"' not in tooltip and '"title": "Note"' not in tooltip]
     assert told
     assert all(f'"field": "{shown.n}"' in tooltip for tooltip in told)
+
+
+def layers_of(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    """Marks of a chart with the data set each is of, those of charts in it too."""
+    inner = [part for key in ("layer", "hconcat") for part in spec.get(key, [])]
+    of = {name: spec[name] for name in ("data",) if name in spec}
+    shared = spec.get("encoding", {})
+    given = (of | part | {"encoding": shared | part.get("encoding", {})} for part in inner)
+    return [mark for part in given for mark in layers_of(part)] if inner else [spec]
+
+
+SPANS = [("low", "high"), ("least", "most"), ("lowest", "highest"), ("if_kept", "if_missed")]
+SPANS += [("low_95", "high_95"), ("low_998", "high_998")]
+MAPS = ("cohorts", "heat")  # a cell has no room for its interval, which it tells
+LIMITED = ("chance_limits", "funnel_plot")  # points between limits, which stand in place of intervals
+
+
+@each
+def test_interval_is_drawn_from_its_low_to_its_high_end_or_told_by_a_cell(shown: Shown) -> None:
+    spec = spec_of(shown)
+    drawn = {
+        (layer["data"]["name"], layer["encoding"][axis].get("field"), layer["encoding"][f"{axis}2"].get("field"))
+        for layer in layers_of(spec)
+        for axis in "xy"
+        if f"{axis}2" in layer["encoding"]
+    }
+    told = json.dumps([layer["encoding"].get("tooltip") for layer in layers_of(spec)])
+    for name, rows in spec["datasets"].items():
+        spans = [span for span in SPANS if {*span} <= {*(rows or [{}])[0]}]
+        if name == "limits" or shown.name not in (*MAPS, *LIMITED):
+            assert {(name, *span) for span in spans} <= drawn
+    if {"low", "high"} <= {*shown.rows.columns} and shown.name != "cancellations":  # which shows no share
+        assert '"interval"' in told
+
+
+@each
+def test_what_is_open_is_hatched_or_hollow(shown: Shown) -> None:
+    spec = spec_of(shown)
+    open_in = {name for name, rows in spec["datasets"].items() if any(row.get("is_open") for row in rows)}
+    assert bool({"is_open", "is_short"} & {*shown.rows.columns}) <= bool(open_in) or shown.name == "cancellations"
+    for name in open_in - {"totals"}:
+        marked = [layer for layer in layers_of(spec) if layer["data"]["name"] == name]
+        hollow = [layer["encoding"].get("fillOpacity", {}) for layer in marked]
+        hatched = [layer["encoding"].get("opacity", {}) for layer in marked if "gradient" in str(layer["mark"])]
+        is_told = [told.get("condition", {}).get("test") == "datum.is_open" for told in hollow + hatched]
+        assert any(is_told) or any({"filter": "datum.is_open"} in layer.get("transform", []) for layer in marked)
+
+
+MARKED = {
+    "second_visit": "target 50%", "flow": "target 30", "counts": "target 40", "panel": "target 25",
+    "rates": "target 10%", "rebooked": "target 60%", "notes": "target 90%", "notes_over_time": "target 90%",
+    "before_first_visit": "target 80%",
+}  # fmt: skip
+
+
+@each
+def test_targets_and_annotations_are_drawn_where_a_chart_takes_them(shown: Shown) -> None:
+    takes = inspect.signature(getattr(charts, shown.name)).parameters
+    assert ("targets" in takes, "targets" in shown.more) == (shown.name in MARKED, shown.name in MARKED)
+    assert ("annotations" in takes) == ("annotations" in shown.more)
+    if shown.more:
+        spec = display.finished(spec_of(shown))
+        words = re.findall(r"<text[^>]*>([^<]*)</text>", vl_convert.vegalite_to_svg(spec, allowed_base_urls=[]))
+        assert MARKED[shown.name] in words
+        assert ("Clinic moved" in words) == ("annotations" in takes)
+        rules = {layer["data"]["name"] for layer in layers_of(spec) if "rule" in str(layer["mark"])}
+        assert {*shown.more} <= rules
 
 
 @each
@@ -83,7 +162,7 @@ def test_chart_and_table_without_rows_are_drawn(shown: Shown) -> None:
 @each
 def test_table_says_what_its_chart_says(shown: Shown) -> None:
     """Every share that the chart shows is in its twin, and the title and the mark of the demo too."""
-    table, spec = shown.table(), shown.chart().to_dict()
+    table, spec = shown.table(), spec_of(shown)
     assert table.title == spec["title"]["text"]
     assert table.notes[0] == "Demo practice: synthetic data"
     said = {str(row["text"]) for row in rows_of(spec) if re.fullmatch(r"\d+%\*?", str(row.get("text")))}

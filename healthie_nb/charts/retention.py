@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 import altair as alt
 import polars as pl
 
-from healthie_nb import wording
+from healthie_nb import display, wording
 from healthie_nb.charts import limits, marks
+from healthie_nb.flows import STEPS
 from healthie_nb.tables import retention as tables
 from healthie_nb.visits import MetricError
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from healthie_nb.newcomers import Every
 
-STEPS: Final = (1, 2, 3, 5, 6, 10, 15, 30)  # days of a curve: clients lapse 90 days after a visit, on a step of each
+DAYS: Final = (1, 2, 3, 5, 6, 10, 15, 30)  # days of a curve: clients lapse 90 days after a visit, on a step of each
 POINTS: Final = 60  # of a curve: more steps than these nobody sees
 FLOWS: Final = ["kept", "returned", "new"]
 CURVE: Final = {
@@ -115,7 +116,7 @@ def survival_parts(
     kept = most["series"].head(len(marks.PALETTE))
     named = named.filter(pl.col("series").is_in(kept.implode()))
     last = int(named.select(pl.col("day").max().fill_null(0)).item())
-    step = next((days for days in STEPS if days * POINTS >= last), STEPS[-1])
+    step = next((days for days in DAYS if days * POINTS >= last), DAYS[-1])
     rows = tables.stepped(named, range(0, last + step, step)).select(
         "series",
         "day",
@@ -132,7 +133,7 @@ def survival_parts(
 
 
 def funnel_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]:
-    """How many of those who signed up reached each step, and which share of the step before.
+    """How many of those who signed up reached each step, with the interval of their share of the step before.
 
     Parameters
     ----------
@@ -141,12 +142,20 @@ def funnel_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]:
     synthetic
         `practice.is_synthetic`.
     """
+    # In clients, as the bars are; those who signed up are a share of nothing before.
+    least, most = (
+        pl.when(pl.col("step") != STEPS[0]).then((pl.col(end) * pl.col("before")).round(1)).fill_null(pl.col("clients"))
+        for end in ("low", "high")
+    )
     rows = table.select(
         pl.col("step").alias("row"),
         pl.col("clients").alias("count"),
-        *marks.rated("clients", "before"),
-        days=wording.number("median_days"),
+        pl.col("before").alias("n"),
+        wording.share().alias("text"),
+        wording.interval(),
         said=tables.reached(),
+        least=least,
+        most=most,
     )
     told = (f"{step}: {wording.told(count)}" for step, count in table.select("step", "clients").rows())
     notes = [*wording.remarks(table, synthetic=synthetic, n="before"), *tables.too_recent(table)]
@@ -242,14 +251,13 @@ def definitions_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]
 
 
 def _funnel() -> alt.LayerChart:
-    base = alt.Chart(alt.NamedData("rows")).encode(
-        x=alt.X("count:Q", title="clients", axis=marks.COUNT),
-        y=marks.category(),
-        tooltip=marks.told({"row:N": "Step", "count:Q": "Clients", **STEP}),
-    )
-    bars = base.mark_bar(color=marks.MAIN)
-    words = base.mark_text(align="left", dx=5).encode(text="said:N")
-    return marks.beside(bars, words)
+    base = alt.Chart(alt.NamedData("rows"))
+    bars = base.mark_bar(color=marks.MAIN).encode(x=alt.X("count:Q", title="clients", axis=marks.COUNT))
+    interval = base.mark_rule(strokeWidth=2, color=display.INK).encode(x="least:Q", x2="most:Q")
+    words = base.mark_text(align="left", dx=5).encode(x="most:Q", text="said:N")
+    told = marks.told({"row:N": "Step", "count:Q": "Clients", **STEP})
+    made: alt.LayerChart = marks.beside(bars, interval, words).encode(y=marks.category(), tooltip=told)
+    return made
 
 
 def _each(table: pl.DataFrame, every: Every, kinds: list[str], index: list[str]) -> pl.DataFrame:
