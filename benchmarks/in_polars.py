@@ -308,7 +308,7 @@ def worklist(given: Given) -> pl.DataFrame:
 
 
 def _beside(tally: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
-    """With the month before and the same one last year, where the calendar has them."""
+    """With the month before and the same one last year, where the calendar has them, and per working day."""
     months = pl.date_range(tally["period"].min(), UNTIL, "1mo", eager=True).alias("period").to_frame()  # type: ignore[arg-type]
     table = months.join(tally.select(columns).unique(), how="cross") if columns else months
     for name, back in (("count", "0mo"), ("before", "1mo"), ("last_year", "1y")):
@@ -316,7 +316,11 @@ def _beside(tally: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
         is_there = pl.col("period") >= months["period"].dt.offset_by(back).min()
         filled = pl.when(is_there).then(pl.col(name).fill_null(0))
         table = table.join(moved, on=["period", *columns], how="left").with_columns(filled)
-    return table.filter(pl.any_horizontal(pl.col("count", "before", "last_year") > 0))
+    end = pl.min_horizontal(pl.col("period").dt.offset_by("1mo"), pl.lit(UNTIL + timedelta(days=1)))
+    working = pl.business_day_count("period", end)
+    return table.filter(pl.any_horizontal(pl.col("count", "before", "last_year") > 0)).with_columns(
+        working_days=working.cast(pl.Int64), per_working_day=pl.when(working > 0).then(pl.col("count") / working)
+    )
 
 
 def counts(given: Given) -> pl.DataFrame:
@@ -461,7 +465,9 @@ def unmarked(given: Given) -> pl.DataFrame:
     is_so = status == "unrecorded"
     rows = given.visits.lazy().filter(day <= UNTIL).group_by("provider_id", age=label)
     return _now(
-        rows.agg(unmarked=is_so.sum(), oldest=day.filter(is_so).min(), visits=pl.len()).filter(pl.col("unmarked") > 0)
+        rows.agg(unmarked=is_so.sum(), oldest=day.filter(is_so).min(), visits=pl.len())
+        .filter(pl.col("unmarked") > 0)
+        .with_columns(share=pl.col("unmarked") / pl.col("visits"))
     )
 
 
@@ -574,7 +580,7 @@ def _done(given: Given, *roles: str) -> pl.LazyFrame:
 
 def readiness(given: Given) -> pl.DataFrame:
     """Visits of the coming week and how each form stands."""
-    coming = _clinical(given).filter(day > UNTIL, day <= UNTIL + timedelta(days=7), ~status.is_in(OFF))
+    coming = _clinical(given).filter(day > UNTIL, day <= UNTIL + timedelta(days=7), ~status.is_in(OFF)).drop("role")
     seen = _occurred(given).select("client_id").unique().with_columns(was_seen=pl.lit(value=True))
     done = (
         _done(given, "intake", "consent")

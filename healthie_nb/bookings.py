@@ -104,7 +104,9 @@ def booking_curve(
     rows = clinical(visits, as_of, "booked_at", "status_changed_at", *columns)
     near = rows.filter(nw.col("day") > until - WEEK * earlier, nw.col("day") <= until + WEEK * weeks)
     kinds = _stood(near, columns, until, earlier)
-    first = reduced(rows.select(first=nw.col("day").min())).item()
+    # Any older visit will do: the first one would take a look at all of them.
+    older = reduced(rows.filter(nw.col("day") <= until - WEEK * earlier).select(first="day").head(1))
+    first = pl.concat([older, kinds.select("first")]).to_series().min()
     cells = pl.DataFrame({"ahead": range(1, weeks + 1)}).join(pl.DataFrame({"back": range(earlier + 1)}), how="cross")
     slices = kinds.select(columns).unique() if columns else pl.DataFrame({"one": [0]})
     ahead, seen_on = pl.col("ahead"), until - WEEK * pl.col("back")
@@ -139,7 +141,7 @@ def _stood(near: nw.LazyFrame[Any], columns: list[str], until: int, earlier: int
 
     Columns: the slices; week, whole weeks after the first coming one; is_off, it was called off; made, at how many of
     the evenings now, one, two, ... weeks back it had been booked, which are the first so many; gone, from which of them
-    back it was not yet called off, so that all where it is not known are before it; visits.
+    back it was not yet called off, so that all where it is not known are before it; visits; first, day of the earliest.
     """
     nights = [
         nw.lit(datetime.combine(EPOCH + timedelta(days=until - WEEK * back + 1), time(), UTC))
@@ -155,7 +157,7 @@ def _stood(near: nw.LazyFrame[Any], columns: list[str], until: int, earlier: int
     week = (nw.col("day") - until + WEEK * earlier - 1) // WEEK - earlier
     kinds = near.with_columns(week=week, is_off=nw.col("status").is_in(CALLED_OFF), made=made, gone=off_before)
     keys = [*columns, "week", "is_off", "made", "gone"]
-    return reduced(kinds.group_by(keys).agg(nw.len().alias("visits")))
+    return reduced(kinds.group_by(keys).agg(nw.len().alias("visits"), nw.col("day").min().alias("first")))
 
 
 def rebooked(

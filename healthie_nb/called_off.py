@@ -76,8 +76,6 @@ def cancellations(
     return (
         _called_off(visits, as_of, since, [every, *columns], split)
         .rename({every: "period"})
-        .with_columns(pl.col("visits").sum().over(slices))
-        .filter(pl.col("cancellations") > 0)
         .sort(*slices, *split, nulls_last=True)
         .with_columns(
             pl.col(["rank"] if "rank" in split else []).replace_strict(
@@ -98,19 +96,20 @@ def cancellations(
 def _called_off(
     visits: Any, as_of: str | date, since: str | date | None, keys: list[str], split: list[str]
 ) -> pl.DataFrame:
-    """Count visits, and what was called off, per slice and who, why and how late. The big step of `cancellations`."""
+    """Count what was called off per slice and who, why and how late, beside all of the slice. The big steps."""
     told = [name for name in split if name != "rank"]
     rows = between(clinical(visits, as_of, "notice_hours", *told, *keys), since, as_of)
     notice = nw.col("notice_hours")
     rank = nw.when(notice.is_null()).then(nw.lit(len(NOTICES) - 1)).otherwise(nw.lit(0))
     for edge in (48, 24, 0):
         rank = rank + nw.when(notice < edge).then(nw.lit(1)).otherwise(nw.lit(0))
-    marked = rows.with_columns(
-        rank=rank, cancelled=nw.col("status").is_in(CANCELLED), late=nw.col("status") == "late_cancelled"
+    off = rows.filter(nw.col("status").is_in(CANCELLED)).with_columns(rank=rank)
+    counts = [nw.len().alias("cancellations"), number(nw.col("status") == "late_cancelled").alias("late_by_status")]
+    tally = reduced(off.group_by(*keys, *split).agg(*counts))
+    every = reduced(rows.group_by(*keys).agg(nw.len().alias("visits")))
+    return tally.join(every, on=keys, how="left", nulls_equal=True).select(
+        *keys, *split, "cancellations", "late_by_status", "visits"
     )
-    counts = [number(nw.col("cancelled")).alias("cancellations"), number(nw.col("late")).alias("late_by_status")]
-    tally = reduced(marked.group_by(*keys, *split).agg(*counts, nw.len().alias("visits")))
-    return tally.select(*keys, *split, "cancellations", "late_by_status", "visits")
 
 
 def unmarked(visits: Any, *, as_of: str | date, since: str | date | None = None) -> pl.DataFrame:
@@ -147,13 +146,18 @@ def unmarked(visits: Any, *, as_of: str | date, since: str | date | None = None)
     rank = nw.lit(0)
     for edge in AGES:
         rank = rank + nw.when(age > edge).then(nw.lit(1)).otherwise(nw.lit(0))
-    is_unmarked = nw.col("status") == "unrecorded"
-    rows = between(begun(visits, as_of, "status", "provider_id"), since, as_of).with_columns(rank=rank)
-    counts = [number(is_unmarked).alias("unmarked"), nw.len().alias("visits")]
-    oldest = nw.when(is_unmarked).then(nw.col("day")).min().alias("oldest")
-    ages = [*AGES.values(), OLDER]
+    rows = between(begun(visits, as_of, "status", "provider_id"), since, as_of)
+    kinds = rows.with_columns(rank=rank, is_unmarked=nw.col("status") == "unrecorded")
+    counts = [nw.len().alias("visits"), nw.col("day").min().alias("oldest")]
+    ages, is_unmarked = [*AGES.values(), OLDER], pl.col("is_unmarked")
     return (
-        reduced(rows.group_by("provider_id", "rank").agg(*counts, oldest))
+        reduced(kinds.group_by("provider_id", "rank", "is_unmarked").agg(*counts))
+        .group_by("provider_id", "rank")
+        .agg(
+            pl.col("visits").filter(is_unmarked).sum().alias("unmarked"),
+            pl.col("oldest").filter(is_unmarked).min(),
+            pl.col("visits").sum(),
+        )
         .filter(pl.col("unmarked") > 0)
         .sort("provider_id", "rank", nulls_last=True)
         .select(

@@ -77,19 +77,17 @@ def standings(
     gap_days: int = 90,
     programmes: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """One row per client of `states`, with `standing`, the reason of the state."""
+    """One row per client of `states`: id, and `standing`, the reason of the state."""
     require(clients, ["id", "created_at", "is_active", "archived_at", "group_id"], query="clients")
     until, (closing, completed) = day_number(as_of), _completing(programmes)
+    last = _last_visits(visits, as_of, ["appointment_type_id"] if closing else [])
     return (
-        clients.filter((_day("created_at") <= until) | pl.col("created_at").is_null())
-        .join(
-            _last_visits(visits, as_of, ["appointment_type_id"] if closing else []),
-            left_on="id",
-            right_on="client_id",
-            how="left",
-        )
-        .join(bookings(visits, as_of), left_on="id", right_on="client_id", how="left")
-        .with_columns(_standing(until, gap_days, closing, completed))
+        clients.lazy()
+        .filter((_day("created_at") <= until) | pl.col("created_at").is_null())
+        .join(last.lazy(), left_on="id", right_on="client_id", how="left")
+        .join(bookings(visits, as_of).lazy(), left_on="id", right_on="client_id", how="left")
+        .select("id", _standing(until, gap_days, closing, completed))
+        .collect(engine="streaming")
     )
 
 

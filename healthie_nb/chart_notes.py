@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 
+import narwhals as nw
 import polars as pl
 
 from healthie_nb.engines import reduced
@@ -86,7 +87,7 @@ def notes(
     counts = [pl.len().cast(pl.Int64).alias("appointments")]
     counts += [holds.sum().cast(pl.Int64).alias(name) for name, holds in counted.items() if name != "appointments"]
     low, high = wilson("signed", "due")
-    tally = table.group_by(slices).agg(*counts) if slices else table.select(*counts)
+    tally = (table.group_by(slices).agg(*counts) if slices else table.select(*counts)).collect(engine="streaming")
     rated = tally.with_columns(
         rate=pl.when(pl.col("due") > 0).then(pl.col("signed") / pl.col("due")), low=low, high=high
     )
@@ -141,18 +142,23 @@ def open_notes(visits: Any, chart_notes: pl.DataFrame, *, as_of: str | date) -> 
             (pl.lit(EPOCH) + pl.duration(days=pl.col("day").min())).alias("oldest"),
         )
         .sort("provider_id", "oldest", descending=[False, True], nulls_last=True)
+        .collect(engine="streaming")
     )
 
 
-def _charted(visits: Any, chart_notes: pl.DataFrame, as_of: str | date, columns: Sequence[str]) -> pl.DataFrame:
+def _charted(visits: Any, chart_notes: pl.DataFrame, as_of: str | date, columns: Sequence[str]) -> pl.LazyFrame:
     """Each clinical appointment that took place, with the first signature of its notes as known at `as_of`."""
     require(chart_notes, ["appointment_id", "signings", "filled_at"], query="chart_notes")
     kept = ["appointment_id", "day", "starts_at", "minutes", *columns]
-    wanted = [name for name in dict.fromkeys([*columns, "minutes"]) if name != "role"]
-    took_place = reduced(occurred(visits, as_of, *wanted).select(*dict.fromkeys(kept)).unique())
+    wanted = [name for name in dict.fromkeys([*columns, "minutes", "is_group"]) if name != "role"]
+    rows, is_group = occurred(visits, as_of, *wanted), nw.col("is_group")
+    # Only a session has several rows: to tell all appointments apart takes longer than the rest.
+    alone, sessions = (rows.filter(which).select(*dict.fromkeys(kept)) for which in (~is_group, is_group))
+    took_place = pl.concat([reduced(alone), reduced(sessions.unique())]).lazy()
     is_known = pl.col("filled_at").is_null() | (pl.col("filled_at") < night(as_of))
     signed = (
-        chart_notes.filter(is_known, pl.col("appointment_id").is_not_null())
+        chart_notes.lazy()
+        .filter(is_known, pl.col("appointment_id").is_not_null())
         .select(
             "appointment_id", signed_at=pl.col("signings").list.eval(pl.element().struct.field("signed_at")).list.min()
         )

@@ -8,6 +8,8 @@ import polars as pl
 
 from healthie_nb.visits import MetricError
 
+AT_ONCE = 3_000_000  # rows, for each of which a big step may hold something
+
 
 def reducible(visits: Any, *needs: str) -> nw.LazyFrame[Any]:
     """Visits of any engine as one kind of lazy frame, for a metric's big step.
@@ -24,7 +26,8 @@ def reducible(visits: Any, *needs: str) -> nw.LazyFrame[Any]:
             "a PySpark DataFrame. Make them with visits(...), or read an exported folder with one of these engines."
         )
         raise MetricError(message) from unsupported
-    lacking = [name for name in needs if name not in rows.collect_schema().names()]
+    there = rows.collect_schema().names()
+    lacking = [name for name in needs if name not in there]
     if lacking:
         raise MetricError(f"these visits lack {', '.join(lacking)}: make them with visits(appointments, zone=...)")
     return rows
@@ -45,13 +48,15 @@ def reduced(rows: nw.LazyFrame[Any]) -> pl.DataFrame:
 def by_year(rows: nw.LazyFrame[Any]) -> list[nw.LazyFrame[Any]]:
     """Rows in parts that no `starts_at` is in two of, for a big step that holds something for each of them.
 
-    On polars one part a year, for memory; other engines put on disk what does not fit, and get all in one.
+    On polars one part a year where they are many, for memory; other engines put on disk what does not fit.
     """
     if not isinstance(rows.to_native(), pl.LazyFrame):
         return [rows]
     at = nw.col("starts_at")
-    first, last = reduced(rows.select(first=at.min(), last=at.max())).row(0)
-    years = range(first.year, last.year + 1) if first else [1970]
+    first, last, count = reduced(rows.select(first=at.min(), last=at.max(), count=nw.len())).row(0)
+    if count <= AT_ONCE:
+        return [rows]
+    years = range(first.year, last.year + 1)
     return [
         rows.filter(at >= datetime(year, 1, 1, tzinfo=UTC), at < datetime(year + 1, 1, 1, tzinfo=UTC)) for year in years
     ]

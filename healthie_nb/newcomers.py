@@ -174,5 +174,5 @@ def known(firsts: pl.DataFrame, clients: pl.DataFrame | None, history_from: str 
         )
     require(clients, ["id", "created_at"], query="clients")
     since = day_number(history_from, name="history_from")
-    newer = clients.filter(pl.col("created_at").dt.date().to_physical() >= since)
+    newer = clients.select("id", "created_at").filter(pl.col("created_at").dt.date().to_physical() >= since)
     return firsts.join(newer, left_on="client_id", right_on="id", how="semi").filter(pl.col("first_day") >= since)

@@ -253,7 +253,7 @@ def population(
     rows = occurred(visits, as_of).group_by("client_id").agg(nw.col("day").min().alias("first_day"))
     seen = reduced(rows)
     new = known(seen, clients, history_from)
-    unseen = clients.join(seen, left_on="id", right_on="client_id", how="anti")
+    unseen = clients.select("id").join(seen, left_on="id", right_on="client_id", how="anti")
     counts = {"new": new.height, "unknown": seen.height - new.height, "not seen": unseen.height}
     return pl.DataFrame({"standing": list(counts), "clients": list(counts.values())})
 

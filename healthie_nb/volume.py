@@ -108,14 +108,14 @@ def beside(
 ) -> pl.DataFrame:
     """Rows of `counts` from the count per period and slice, as `tally` gives it."""
     step = offset(every)
-    grid = _grid(tally, columns, periods(tally["period"].min(), as_of, step))  # type: ignore[arg-type]
+    grid = _grid(tally, columns, periods(tally["period"].min(), as_of, step)).lazy()  # type: ignore[arg-type]
     began = pl.lit(tally["period"].min(), pl.Date)
     ahead = {"before": step, "last_year": _YEAR[every]}
     keys = ["period", *columns]
     for name, back in ahead.items():
-        earlier = tally.with_columns(pl.col("period").dt.offset_by(back)).rename({"count": name})
+        earlier = tally.lazy().with_columns(pl.col("period").dt.offset_by(back)).rename({"count": name})
         is_covered = pl.col("period").dt.offset_by(f"-{back}") >= began
-        grid = grid.join(earlier, on=keys, how="left", nulls_equal=True, maintain_order="left").with_columns(
+        grid = grid.join(earlier, on=keys, how="left", nulls_equal=True).with_columns(
             pl.when(is_covered).then(pl.col(name).fill_null(0))
         )
     is_there = pl.any_horizontal(pl.col("count", *ahead) > 0) if columns else pl.lit(value=True)
@@ -130,6 +130,7 @@ def beside(
         )
         .select(*keys, "unit", "count", *ahead, "working_days", "per_working_day", "is_open")
         .sort(*keys, nulls_last=True)
+        .collect()
     )
 
 
@@ -147,7 +148,7 @@ def tally(visits: Any, as_of: str | date, every: Every, columns: list[str], unit
         each = [rows.filter(~is_group), rows.filter(is_group).select(*session).unique()]
         counted = [one.group_by(every, *own).agg(nw.len().alias("count")) for one in each]
     else:
-        counted = [_minutes(part, every, own) for part in by_year(rows)]
+        counted = [slots for part in by_year(rows) for slots in _minutes(part, every, own)]
     tallies = pl.concat(reduced(one) for one in counted).rename({every: "period"})
     made = tallies.group_by("period", *own).agg(pl.sum("count"))
     if own != columns:
@@ -157,12 +158,15 @@ def tally(visits: Any, as_of: str | date, every: Every, columns: list[str], unit
     return made.with_columns(pl.col("count") / 60) if unit == "provider hours" else made
 
 
-def _minutes(rows: nw.LazyFrame[Any], every: Every, own: Sequence[str]) -> nw.LazyFrame[Any]:
-    """Minutes per period and slice, whoever starts at one time once."""
-    leader = nw.coalesce(nw.col("provider_id"), nw.col("appointment_id"))
-    slots = rows.with_columns(leader=leader).group_by("leader", "starts_at", every, *own)
-    longest = slots.agg(nw.col("minutes").max())
-    return longest.group_by(every, *own).agg(nw.col("minutes").sum().cast(nw.Int64).alias("count"))
+def _minutes(rows: nw.LazyFrame[Any], every: Every, own: Sequence[str]) -> list[nw.LazyFrame[Any]]:
+    """Minutes per period and slice, whoever starts at one time once; an appointment without a provider by itself."""
+    is_nobodys, minutes = nw.col("provider_id").is_null(), nw.col("minutes")
+    counted = []
+    for which, leader in ((~is_nobodys, "provider_id"), (is_nobodys, "appointment_id")):
+        slots = rows.filter(which).group_by(*dict.fromkeys([leader, "starts_at", *own]))
+        longest = slots.agg(minutes.max(), nw.col(every).max())  # the period follows from the start: no key
+        counted.append(longest.group_by(every, *own).agg(minutes.sum().cast(nw.Int64).alias("count")))
+    return counted
 
 
 def _grid(tally: pl.DataFrame, columns: Sequence[str], calendar: pl.DataFrame) -> pl.DataFrame:
