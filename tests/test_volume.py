@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from oracle import Oracle, on_worlds
 from polars.testing import assert_frame_equal
 
-from healthie_nb import volume
+from healthie_nb import engines, volume
 from healthie_nb.demo import Settings as Behaviour
 from healthie_nb.demo import World, serving, truth
 from healthie_nb.slices import COLUMNS
@@ -381,6 +381,17 @@ def test_session_counts_once_and_its_hours_too() -> None:
     world = visits(pl.DataFrame([booked], schema=APPOINTMENTS), zone="UTC", attendance=group)
     units = {unit: volume.counts(world, as_of="2026-01-31", by=[], unit=unit)["count"].item() for unit in UNITS}  # type: ignore[arg-type]
     assert units == {"client visits": 2, "appointments": 1, "provider hours": 1.5}
+
+
+def test_many_visits_are_counted_year_by_year_to_the_same_hours(monkeypatch: pytest.MonkeyPatch) -> None:
+    days = ["2024-12-31", "2025-01-01", "2025-06-30", "2026-01-01"]
+    asked: Any = {"as_of": "2026-01-31", "by": ["provider"], "unit": "provider hours"}
+    world = example({"a": days, "b": days}).with_columns(minutes=pl.lit(30, pl.Int64))
+    at_once = volume.counts(world, **asked)
+    assert at_once["count"].sum() == 4
+    monkeypatch.setattr(engines, "AT_ONCE", 1)
+    assert len(engines.by_year(engines.reducible(world))) == 3
+    assert_frame_equal(volume.counts(world, **asked), at_once)
 
 
 def test_working_days_leave_out_days_off_and_days_to_come() -> None:
