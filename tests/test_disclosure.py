@@ -46,6 +46,22 @@ def test_columns_are_those_of_the_tables(made: dict[str, list[pl.DataFrame]]) ->
             assert not {*found[0].columns} - own, name
 
 
+OF = dict.fromkeys(("cohorts", "means", "chance_limits", "definitions"), "eligible")
+OF |= dict.fromkeys(("rates", "funnel_plot", "heat", "lead", "notes"), "due") | {"funnel": "before"}
+OF |= dict.fromkeys(("rebooked", "cancellations"), "visits") | {"survival": "at_risk", "requests": "waiting_or_done"}
+OF |= dict.fromkeys(("before_first_visit", "measures"), "clients")
+
+
+def test_few_is_told_of_fewer_than_thirty(made: dict[str, list[pl.DataFrame]]) -> None:
+    told_of = {name: found for name, found in made.items() if "few" in found[0].columns}
+    assert {*OF} <= {*told_of}
+    for name in OF:
+        for table in told_of[name]:
+            assert table.select(((pl.col(OF[name]) < 30) == pl.col("few")).all()).item(), name
+    few = {(name, value) for name in OF for table in told_of[name] for value in table["few"]}
+    assert len(few) >= 1.5 * len(OF)  # of half the metrics there are both
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_no_small_count_and_no_id_is_told_outside(name: str, made: dict[str, list[pl.DataFrame]]) -> None:
     layout = LAYOUTS[name]
