@@ -47,6 +47,13 @@ def test_under_thirty_eligible_are_few() -> None:
     assert cohorts(example(dict(list(seen.items())[1:])), as_of="2026-12-31")["few"].item() is True
 
 
+def test_published_rule_of_on_or_after_counts_only_those_who_have_reached_the_day() -> None:
+    """Who joined 10 days ago is not in the day-30 denominator, though they came again; who joined 30 days ago is."""
+    seen = example({"30 ago": ["2026-05-01"], "29 ago": ["2026-05-02"], "10 ago": ["2026-05-21", "2026-05-25"]})
+    table = cohorts(seen, as_of="2026-05-31", measure="on or after", periods=1)
+    assert table.select("clients", "eligible", "returned", "rate", "is_open").row(0) == (3, 1, 0, 0.0, True)
+
+
 def test_calendar_periods_follow_the_calendar() -> None:
     seen = example({"a": ["2025-12-31", "2026-01-01", "2026-03-31"]})
     table = cohorts(seen, as_of="2026-03-30", measure="on", counted="calendar", periods=3)
