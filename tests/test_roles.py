@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from healthie_nb import forms, retention
-from healthie_nb.roles import propose_form_roles, propose_roles, read, unmapped, without_tests
+from healthie_nb.roles import propose_form_roles, propose_roles, read, unmapped, unmapped_forms, without_tests
 from healthie_nb.visits import MetricError, example
 
 
@@ -43,6 +43,14 @@ def test_chart_notes_are_no_forms_to_map() -> None:
         {"id": ["1", "2", "3"], "name": ["SOAP", "Consent to treat", "GAD-7"], "is_chart_note": [True, False, None]}
     )
     assert propose_form_roles(forms).select("form_id", "role").rows() == [("2", "consent"), ("3", "outcome measure")]
+
+
+def test_forms_without_a_role_are_listed_by_name_and_chart_notes_are_not() -> None:
+    names = ["SOAP", "Zebra", "Consent", "Ant", "Not said"]
+    kinds = [True, False, None, None, False]
+    templates = pl.DataFrame({"id": ["1", "2", "3", "4", "5"], "name": names, "is_chart_note": kinds})
+    given = pl.DataFrame({"form_id": ["3", "5", "9"], "role": ["consent", None, "intake"]})
+    assert unmapped_forms(templates, given).rows() == [("4", "Ant"), ("5", "Not said"), ("2", "Zebra")]
 
 
 @pytest.mark.parametrize(

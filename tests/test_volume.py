@@ -15,6 +15,7 @@ from polars.testing import assert_frame_equal
 from healthie_nb import engines, volume
 from healthie_nb.demo import Settings as Behaviour
 from healthie_nb.demo import World, serving, truth
+from healthie_nb.reconciliation import COUNTS
 from healthie_nb.slices import COLUMNS
 from healthie_nb.stats import clustered
 from healthie_nb.visits import APPOINTMENTS, ATTENDANCE, MetricError, example, visits
@@ -394,6 +395,19 @@ def test_many_visits_are_counted_year_by_year_to_the_same_hours(monkeypatch: pyt
     assert_frame_equal(volume.counts(world, **asked), at_once)
 
 
+def test_hours_that_two_lead_count_once_and_those_of_two_providers_each() -> None:
+    """A session that Ada leads with Bob is listed as hers alone; another row of hers at that minute adds nothing."""
+    at = datetime(2026, 1, 5, 15, tzinfo=UTC)
+    rows = [("1", "ada", at, 90), ("2", "ada", at, 60), ("3", "bob", at, 60), ("4", "ada", at + timedelta(hours=2), 30)]
+    booked = [
+        {"id": key, "provider_id": who, "starts_at": start, "minutes": minutes, "client_id": key, "status": "Occurred"}
+        for key, who, start, minutes in rows
+    ]
+    world = visits(pl.DataFrame(booked, schema=APPOINTMENTS), zone="UTC")
+    table = volume.counts(world, as_of="2026-01-31", by=["provider"], unit="provider hours")
+    assert table.select("provider_id", "count").rows() == [("ada", 2.0), ("bob", 1.0)]
+
+
 def test_working_days_leave_out_days_off_and_days_to_come() -> None:
     table = volume.counts(
         example({"a": ["2026-06-10", "2026-07-01"]}), as_of="2026-07-06", by=[], days_off=[date(2026, 7, 3)]
@@ -540,6 +554,32 @@ def test_differences_come_with_a_likely_reason(practice: Practice) -> None:
     assert table.filter(name="Avery Lindqvist")["reason"].unique().to_list() == [
         "not among our names: renamed since, left, or a name this key may not see"
     ]
+
+
+@pytest.mark.parametrize(
+    ("provider", "status", "theirs", "reason"),
+    [
+        ("p", "Occurred", {"count_occurred": 0}, "several share this name: one of them may be left out of Healthie's"),
+        ("gone", "Occurred", {"count_occurred": 0}, "no name for this id: load providers and appointment types again"),
+        ("r", "Waitlisted", {"count_occurred": 0}, "a status that Healthie's totals do not know"),
+        ("r", "Occurred", {"count_occurred": 0}, "deleted, or moved out of these days, since it was loaded"),
+        ("r", "Occurred", {"count_occurred": 2}, "added since it was loaded, or rows that this key may not see"),
+        ("r", "Occurred", {"count_noshow": 1}, "same total, other status: marked since one of the two was made"),
+    ],
+)
+def test_each_difference_has_its_own_reason(provider: str, status: str, theirs: dict[str, int], reason: str) -> None:
+    """Ada is the name of p and q, Bob of r; of the one called gone there is none."""
+    noon = datetime(2026, 3, 9, 12, tzinfo=UTC)
+    booked = [{"id": "1", "status": status, "provider_id": provider, "starts_at": noon}]
+    names = pl.DataFrame({"id": ["p", "q", "r"], "name": ["Ada", "Ada", "Bob"]})
+    counted = [{"name": "Bob" if provider == "r" else "Ada", "days": [dict.fromkeys(COUNTS, 0) | theirs]}]
+    empty = {"cache_generation_in_progress": False, "total_count": 1, "by_day": [], "by_type": []}
+    days: dict[str, Any] = {"start": "2026-03-09", "end": "2026-03-09", "zone": "UTC"}
+    summary = pl.DataFrame([empty | {"by_provider": counted}])
+    rows = pl.DataFrame(booked, schema=APPOINTMENTS)
+    table = volume.reconcile(rows, summary, providers=names, appointment_types=names, **days)
+    told = table.filter(pl.col("ours") > 0)["reason"].item()
+    assert told.startswith(reason)
 
 
 def test_totals_still_being_made_are_not_compared(small_world: World, practice_at: Callable[..., Practice]) -> None:
