@@ -7,6 +7,7 @@ row: neither `forget` nor `purge` knows this folder. What cannot be read stops t
 from __future__ import annotations
 
 import contextlib
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -17,10 +18,10 @@ from healthie_nb.shelves import UNREADABLE, Folder, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
     from pathlib import Path
 
 QUERY = "form_requests"
+STAMP = "%Y%m%dT%H%M%S%f"
 NO_KEY = "there is no key to keep a ledger with; set HEALTHIE_CACHE_KEY to 64 hex digits"
 SEEN = {
     "id": pl.String(),
@@ -84,12 +85,20 @@ class Ledger:
         if self._key is None:
             raise LedgerError(NO_KEY)
         with contextlib.suppress(StoreError, OSError):
-            Folder(self._folder, self._key).put(f"{kind}-{seen_at:%Y%m%dT%H%M%S%f}", rows)
+            Folder(self._folder, self._key).put(self._next(kind, seen_at), rows)
             return
         raise LedgerError(
             f"{self._folder} cannot be written, so what was seen of form requests is not kept; make room there, or "
             "make it yours, and load them again: what they were today is not to be had later"
         )
+
+    def _next(self, kind: str, seen_at: datetime) -> str:
+        """Return a name behind those there are: files stand in the order they were written, whatever the clock says."""
+        named, paths = f"{kind}-{seen_at:{STAMP}}", self._paths(kind)
+        if not paths or named > paths[-1].stem:
+            return named
+        last = datetime.strptime(paths[-1].stem, f"{kind}-{STAMP}")  # noqa: DTZ007, a name has no zone
+        return f"{kind}-{last + timedelta(microseconds=1):{STAMP}}"
 
     def _read(self, kind: str, columns: Mapping[str, pl.DataType]) -> pl.DataFrame:
         found = [pl.DataFrame(schema=dict(columns))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import keyring.backends.fail
@@ -42,6 +42,20 @@ def test_only_what_changed_is_appended_and_counts_each_time(tmp_path: pathlib.Pa
     assert seen.select("id", "is_finished").rows() == [("1", False), ("2", False), ("2", True)]
     assert seen.get_column("seen_at").dt.day().to_list() == [1, 1, 2]
     assert ledger.counts().select("status", "requests").rows() == [("Open", 2), ("Open", 2)]
+
+
+@pytest.mark.parametrize("back", [timedelta(hours=3), timedelta(days=400)])
+def test_a_clock_that_is_set_back_does_not_write_a_change_again_and_again(
+    tmp_path: pathlib.Path, back: timedelta
+) -> None:
+    ledger, done = Ledger(tmp_path, KEY), requests(("1", "Open", True))
+    ledger.record(requests(("1", "Open", False)), seen_at=DAY)
+    for minutes in range(3):
+        ledger.record(done, seen_at=DAY - back + timedelta(minutes=minutes))
+    assert ledger.seen().select("is_finished", "seen_at").rows() == [(False, DAY), (True, DAY - back)]
+    assert ledger.counts().height == 4
+    ledger.record(requests(("1", "Open", False)), seen_at=DAY + timedelta(days=1))
+    assert ledger.seen().get_column("is_finished").to_list() == [False, True, False]
 
 
 def test_what_cannot_be_read_stops_it_and_nothing_is_added(tmp_path: pathlib.Path) -> None:
