@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
-from truths import AT_ONCE, BOUNDS, COLUMNS, SPAN, behave, clinic, connected, loaded, pages, plain, truth
+from truths import BOUNDS, COLUMNS, SPAN, behave, clinic, connected, loaded, pages, plain, truth
 
 from healthie_nb import query, session
 from healthie_nb.demo.settings import FAULTS
@@ -206,6 +206,30 @@ def test_several_queries_are_loaded_at_once_by_one_practice(tmp_path: pathlib.Pa
         assert [each.query for each in practice.loaded] == sorted(names)
 
 
+def flipped(parts: list[pathlib.Path]) -> None:
+    chance = random.Random(5)
+    for path in parts:
+        whole = bytearray(path.read_bytes())
+        whole[chance.randrange(20, len(whole) // 2)] ^= 4
+        path.write_bytes(whole)
+
+
+def cut_off(parts: list[pathlib.Path]) -> None:
+    for path in parts:
+        path.write_bytes(path.read_bytes()[:-40])
+
+
+def swapped(parts: list[pathlib.Path]) -> None:
+    held = [path.read_bytes() for path in parts]
+    for path, other in zip(parts, [*held[1:], held[0]], strict=True):
+        path.write_bytes(other)
+
+
+def removed(parts: list[pathlib.Path]) -> None:
+    for path in parts:
+        path.unlink()
+
+
 @pytest.mark.usefixtures("without_waiting")
 @pytest.mark.parametrize("damage", ["cut off", "missing", "swapped", "another key"])
 def test_a_scan_of_damaged_parts_asks_for_them_again(tmp_path: pathlib.Path, damage: str) -> None:
@@ -230,19 +254,32 @@ def test_a_scan_of_damaged_parts_asks_for_them_again(tmp_path: pathlib.Path, dam
 
 @pytest.mark.usefixtures("without_waiting")
 def test_a_damaged_part_is_asked_for_again_and_nothing_else(tmp_path: pathlib.Path) -> None:
-    with clinic(tmp_path) as (practice, served, clock):
-        chance = random.Random(5)
-        for name in ("appointments", "clients", "form_requests"):
-            loaded(practice, name)
-        parts = sorted((tmp_path / "cache").rglob("*.parquet"))
-        assert len(parts) >= 3
-        for path in parts:
-            whole = bytearray(path.read_bytes())
-            whole[chance.randrange(20, len(whole) // 2)] ^= 4
-            path.write_bytes(whole)
-        for name in ("appointments", "clients", "form_requests"):
-            assert loaded(practice, name).equals(truth(served.world, name)), name
-        for path in (tmp_path / "cache").rglob("*.parquet"):
-            path.unlink()
-        clock.pass_(days=3)
-        assert loaded(practice, max_age=AT_ONCE).equals(truth(served.world))
+    spans = [{"start": f"{year}-02-01", "end": f"{year}-04-30"} for year in (2024, 2025)]
+    asked = [("appointments", spans[0]), ("appointments", spans[1]), ("clients", {}), ("form_requests", {})]
+    with clinic(tmp_path, clients=60) as (practice, served, _):
+        before = pages(served)
+        rows = [practice.load(name, **span) for name, span in asked]
+        once = pages(served) - before
+        for damage in (flipped, cut_off, swapped, removed):
+            damage(sorted((tmp_path / "cache").rglob("*.parquet")))
+            before = pages(served)
+            for (name, span), known in zip(asked, rows, strict=True):
+                assert practice.load(name, **span).equals(known), (damage, name)
+            assert 0 < pages(served) - before <= once + 4, damage
+        assert loaded(practice).equals(truth(served.world))
+
+
+def test_parts_of_another_key_are_asked_for_again(tmp_path: pathlib.Path) -> None:
+    with clinic(tmp_path, clients=60) as (first, served, clock):
+        asked = []
+        for number, key in enumerate(("a", "a", "b")):
+            folder = tmp_path / key  # of the ledger, which another key does not open
+            practice = Practice(
+                dataclasses.replace(first._settings, cache_key=key * 64, data_dir=folder, max_rps=1e5), clock=clock
+            )
+            before = pages(served)
+            for name in ("appointments", "clients"):
+                assert loaded(practice, name).equals(truth(served.world, name)), (number, name)
+            asked.append(pages(served) - before)
+        assert asked[1] == 0
+        assert 0 < asked[2] <= asked[0] + 4

@@ -26,6 +26,9 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 ASKED = query.read("appointments")
 
 
+ENDS = ("both", "first", "last", "neither")
+
+
 class Pace:
     rate = 100.0
 
@@ -33,25 +36,36 @@ class Pace:
 class Calendar:
     """A calendar as `Session.ask` shows it, by offsets, as Healthie's cursors may be. `edit` runs before each page."""
 
-    def __init__(self, hours: list[int], edit: Callable[[Calendar], None] = lambda _: None, size: int = 5) -> None:
+    def __init__(
+        self, hours: list[int], edit: Callable[[Calendar], None] = lambda _: None, size: int = 5, ends: str = "both"
+    ) -> None:
         self.rows = {str(number): START + timedelta(hours=hour) for number, hour in enumerate(hours)}
-        self.edit, self.size, self.asked = edit, size, 0
+        self.edit, self.size, self.ends, self.asked = edit, size, ends, 0
+        self.in_flight, self.most_in_flight = 0, 0
         self.hidden: set[str] = set()
         self.windows: set[Window] = set()
         self.pace, self.latency_s = Pace(), 0.1
         self.changed: dict[str, datetime] = {}
 
     async def ask(self, _operation: object, variables: dict[str, Any], **_: object) -> bytes:
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
         await asyncio.sleep(0)
+        self.in_flight -= 1
         self.edit(self)
         self.asked += 1
         start, end = (datetime.fromisoformat(variables[name]) for name in ("start", "end"))
         self.windows.add(Window(start, end))
-        listed = sorted((at, id_) for id_, at in self.rows.items() if start <= at <= end)
+        listed = sorted((at, id_) for id_, at in self.rows.items() if self.is_in(start, at, end))
         offset, first = int(variables["after"] or 0), min(variables["first"], self.size)
         nodes = [None if id_ in self.hidden else self.row(id_, at) for at, id_ in listed[offset : offset + first]]
         info = {"has_next_page": offset + first < len(listed), "end_cursor": str(offset + first)}
         return json.dumps({"appointments": {"total_count": len(listed), "page_info": info, "nodes": nodes}}).encode()
+
+    def is_in(self, start: datetime, at: datetime, end: datetime) -> bool:
+        """It is not documented which ends of a window are its own."""
+        has_start, has_end = self.ends in ("both", "first"), self.ends in ("both", "last")
+        return start < at < end or (has_start and at == start) or (has_end and at == end)
 
     def row(self, id_: str, at: datetime) -> dict[str, Any]:
         changed = self.changed.get(id_, START)
@@ -78,11 +92,18 @@ def whole(hours: int) -> Window:
 
 
 @settings(deadline=None, max_examples=60)
-@given(hours=st.lists(st.integers(0, 60), max_size=120), end=st.integers(1, 61), every=st.integers(2, 6))
-def test_parts_hold_each_row_of_the_window_once_whatever_the_calendar(hours: list[int], end: int, every: int) -> None:
+@given(
+    hours=st.lists(st.integers(0, 60), max_size=120),
+    end=st.integers(1, 61),
+    every=st.integers(2, 6),
+    ends=st.sampled_from(ENDS),
+)
+def test_parts_hold_each_row_of_the_window_once_whatever_the_calendar_and_the_ends_of_a_window(
+    hours: list[int], end: int, every: int, ends: str
+) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(flight, "KEPT_PAGES", every)
-        calendar = Calendar(hours)
+        calendar = Calendar(hours, ends=ends)
         parts = pulled(calendar, whole(end))
     assert sorted(ids(parts)) == sorted(id_ for id_, at in calendar.rows.items() if at < START + timedelta(hours=end))
     assert joined(part.window for part in parts if part.window) == [whole(end)]
@@ -103,6 +124,12 @@ def test_a_window_cut_into_pages_has_no_more_in_any_than_fit(hours: list[int], e
         around = [time for time in times if asked.start <= time <= asked.end and time < whole(end).end]
         assert len(around) <= most or len(set(around)) == 1
         assert len(pieces) == 1 or any(piece.start <= time < piece.end for time in times)
+
+
+def test_as_many_windows_are_in_flight_as_the_pace_has_use_for() -> None:
+    calendar = Calendar(list(range(600)))  # 100 requests a second of 0.1 s: 10 in flight, and a few to spare
+    pulled(calendar, whole(600))
+    assert 10 <= calendar.most_in_flight <= 13
 
 
 def test_doubt_reaches_as_far_as_was_asked_and_no_further() -> None:
@@ -242,6 +269,44 @@ def test_rows_that_do_not_come_in_order_are_not_cut_short() -> None:
     calendar.ask = ask  # type: ignore[method-assign]
     parts = pulled(calendar, whole(61))
     assert sorted(ids(parts)) == sorted(calendar.rows)
+
+
+class Listing:
+    """Form requests as `Session.ask` shows them: no window, no times. `edit` runs before each page."""
+
+    def __init__(self, edit: Callable[[Listing], None]) -> None:
+        self.rows, self.edit, self.asked, self.passes = list(range(23)), edit, 0, 0
+
+    async def ask(self, _operation: object, variables: dict[str, Any], **_: object) -> bytes:
+        self.asked += 1
+        self.passes += variables["after"] is None
+        self.edit(self)
+        offset = int(variables["after"] or 0)
+        nodes = [{"id": str(number)} for number in self.rows[offset : offset + 5]]
+        info = {"has_next_page": offset + 5 < len(self.rows), "end_cursor": str(offset + 5)}
+        answer = {"requestedFormCompletions": {"total_count": len(self.rows), "page_info": info, "nodes": nodes}}
+        return json.dumps(answer).encode()
+
+
+def swap(listing: Listing) -> None:
+    """One goes from the front while another comes at the end: no count tells."""
+    listing.rows = [*listing.rows[1:], max(listing.rows) + 1]
+
+
+@pytest.mark.parametrize(("until", "passes"), [(0, 2), (2, 3), (5, 3), (7, 4)])
+def test_what_has_neither_window_nor_times_is_pulled_until_two_passes_agree(until: int, passes: int) -> None:
+    listing = Listing(lambda listing: swap(listing) if 1 < listing.asked <= until else None)
+    part = asyncio.run(Puller(listing, query.read("form_requests"), {}).whole())  # type: ignore[arg-type]
+    assert part.is_settled
+    assert part.rows.get_column("id").sort().to_list() == sorted(map(str, listing.rows))
+    assert listing.passes == passes
+
+
+def test_what_never_agrees_is_pulled_four_times_and_said_to_be_unsettled() -> None:
+    listing = Listing(swap)
+    part = asyncio.run(Puller(listing, query.read("form_requests"), {}).whole())  # type: ignore[arg-type]
+    assert not part.is_settled
+    assert listing.passes == 4
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import os
 import pathlib
 import random
@@ -282,6 +283,52 @@ def test_how_long_rows_go_unverified_is_the_callers_to_say(tmp_path: pathlib.Pat
         assert pages(served) > before
 
 
+def changed(world: Any, id_: str, **values: Any) -> None:
+    """Change a visit and nothing else of it, not even updated_at."""
+    new = [
+        pl.when(pl.col("id") == id_).then(pl.lit(value)).otherwise(name).alias(name) for name, value in values.items()
+    ]
+    world.replace("appointments", world.appointments.with_columns(new))
+
+
+def test_recent_days_are_pulled_again_each_time_because_a_change_may_leave_no_trace(tmp_path: pathlib.Path) -> None:
+    with clinic(tmp_path) as (practice, served, clock):
+        loaded(practice)
+        visits = truth(served.world)
+        for days in (1, 3, 9):
+            off = (visits.get_column("starts_at") - (clock() - timedelta(days=days))).abs()
+            changed(served.world, visits.item(off.arg_min(), "id"), minutes=70 + days)
+        clock.pass_(days=2)
+        rows = loaded(practice)
+        assert rows.equals(truth(served.world))
+        assert rows.filter(pl.col("minutes").is_in([71, 73, 79])).height == 3
+
+
+def test_a_change_that_is_committed_late_with_an_earlier_time_is_seen(tmp_path: pathlib.Path) -> None:
+    """No count tells of it, and it is not of the recent days."""
+    with clinic(tmp_path) as (practice, served, clock):
+        loaded(practice)
+        watermark = stored(practice).manifest.watermark
+        assert watermark
+        changed(served.world, some(served.world), status="No-Show", updated_at=watermark - timedelta(minutes=4))
+        clock.pass_(days=2)
+        assert loaded(practice).equals(truth(served.world))
+
+
+def test_what_vanished_is_found_by_halving(tmp_path: pathlib.Path) -> None:
+    with clinic(tmp_path, clients=400) as (practice, served, clock):
+        height = loaded(practice).height
+        cost = {}
+        for what in ("nothing", "one"):
+            if what == "one":
+                edits.delete_appointment(served.world, some(served.world))
+            clock.pass_(days=2)
+            before = pages(served)
+            assert loaded(practice).equals(truth(served.world))
+            cost[what] = pages(served) - before
+        assert cost["one"] - cost["nothing"] <= 2 * math.log2(height / 100) + 4
+
+
 def test_a_clock_that_is_set_back_loses_nothing(tmp_path: pathlib.Path) -> None:
     with clinic(tmp_path) as (practice, served, clock):
         loaded(practice)
@@ -378,6 +425,8 @@ class Crowd(RuleBasedStateMachine):
             clinic(self.folder, clients=60, fault_seed=seed)
         )
         self.chance = random.Random(seed)
+        self.known: set[str] = set()
+        self.gone: set[str] = set()
 
     def teardown(self) -> None:
         if hasattr(self, "stack"):
@@ -401,9 +450,24 @@ class Crowd(RuleBasedStateMachine):
     def let_time_pass(self, days: float) -> None:
         self.clock.pass_(days=days)
 
-    @rule(kind=st.sampled_from([None, "429", "503", "reset", "midbody", "truncated", "nonjson", "partial"]))
-    def disturb(self, kind: str | None) -> None:
-        behave(self.served, faults={kind: 0.2} if kind else {})
+    @rule(
+        kinds=st.sets(
+            st.sampled_from(["429", "503", "reset", "midbody", "truncated", "nonjson", "partial"]), max_size=2
+        )
+    )
+    def disturb(self, kinds: set[str]) -> None:
+        behave(self.served, faults=dict.fromkeys(kinds, 0.2 / max(1, len(kinds))))
+
+    @rule()
+    def load_deleted(self) -> None:
+        """What was loaded once and was deleted since is a tombstone, and nothing else is."""
+        self.clock.pass_(minutes=1)
+        now = set(self.practice.load("appointments", max_age=timedelta(0), **SPAN).get_column("id"))
+        deleted = set(self.served.world.appointments.filter(pl.col("deleted_at").is_not_null()).get_column("id"))
+        self.gone |= (self.known & deleted) - now
+        self.known = now
+        found = set(self.practice.load("appointments", deleted=True, **SPAN).get_column("id"))
+        assert self.gone <= found <= deleted
 
     @rule(name=st.sampled_from(["appointments", "clients", "form_requests", "filled_forms"]))
     def load(self, name: str) -> None:
@@ -476,6 +540,7 @@ class Crowd(RuleBasedStateMachine):
         if parts:
             path = self.chance.choice(parts)
             path.write_bytes(path.read_bytes()[: self.chance.randrange(200)])
+            self.known, self.gone = set(), set()  # what it held is not known any more
 
     @invariant()
     def parts_never_overlap(self) -> None:
