@@ -136,6 +136,10 @@ class Session:
     ) -> bytes:
         """Return the data of the answer as JSON bytes.
 
+        What may pass is asked again after a wait that grows, with jitter, for `retry_for_s`. A refusal for asking too
+        often is not one of these failures: it is asked again at its next turn, so the pace is its wait, cut by the
+        refusal, and a lock-out its end. All of them are in `counts`.
+
         Raises
         ------
         AuthenticationError, VersionError, TooComplexError, ConnectionFailedError, LockedOutError, UnavailableError

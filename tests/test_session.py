@@ -14,6 +14,7 @@ import pytest
 import stamina
 from conftest import answering
 
+from healthie_nb import query as queries
 from healthie_nb.connection import VersionWarning
 from healthie_nb.failures import (
     ApiError,
@@ -24,7 +25,9 @@ from healthie_nb.failures import (
     UnavailableError,
     VersionError,
 )
+from healthie_nb.pace import Pace
 from healthie_nb.practice import Practice
+from healthie_nb.session import Counts, Session, run
 from healthie_nb.settings import Settings
 
 KEY = "gh_live_s3cret"
@@ -155,6 +158,25 @@ def test_a_throttled_answer_is_asked_again(tmp_path: pathlib.Path, status: int) 
     assert len(asked) == 3
 
 
+@pytest.mark.parametrize("throttled", [1, 4])
+def test_what_was_asked_refused_and_asked_again_is_counted(tmp_path: pathlib.Path, throttled: int) -> None:
+    refused = (429, {"Retry-After": "0"}, b""), (200, {}, error("Too many requests", "TOO_MANY_REQUESTS"))
+    broken = [(503, {}, b""), (200, {}, b"<html>"), (200, {}, b'{"data": {"curr')]
+    answers = [*(refused[number % 2] for number in range(throttled)), *broken, (200, {}, said({"data": OWNER}))]
+
+    async def ask(url: str) -> Counts:
+        settings = Settings(url=url, key=KEY, cache_dir=tmp_path, data_dir=tmp_path)
+        with Pace(tmp_path, KEY, ceiling=1e5) as pace:
+            async with Session(settings, pace) as session:
+                await session.ask(queries.read("current_user").operation, {})
+                return session.counts
+
+    with answering(*answers) as (url, asked), stamina.set_testing(True, attempts=10):
+        counts = run(lambda: ask(url))
+    assert counts == Counts(requests=len(answers), refused=throttled, retried=len(broken))
+    assert len(asked) == len(answers)
+
+
 def test_a_lock_out_ends_the_pull_and_says_when_to_go_on(tmp_path: pathlib.Path) -> None:
     with answering((429, {"Retry-After": "3600"}, b"")) as (url, asked):
         with pytest.raises(LockedOutError, match=r"refuses every request.* run the same again after \d\d:\d\d$"):
@@ -179,7 +201,9 @@ INTERRUPTED = """
 import pathlib, signal, sys, threading, os, time
 sys.path.insert(0, {tests!r})
 from healthie_nb.demo import Settings as Behaviour, World, serving
+from healthie_nb.pace import Pace
 from healthie_nb.practice import Practice
+from healthie_nb.session import Counts, Session, run
 from healthie_nb.settings import Settings
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
