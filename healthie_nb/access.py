@@ -8,19 +8,46 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from healthie_nb.query import HealthieError
+from healthie_nb.shelves import make_private
+
 if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+FILE = "access.jsonl"
+
+
+class AccessLogError(HealthieError):
+    """The access log cannot be written; what it should tell of is not given."""
+
 
 def note(folder: Path, *, at: datetime, action: str, **entry: Any) -> None:
-    """Append a line to `access.jsonl`: `at` UTC, `user`, `action` (load, export, forget), and what the caller adds."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Append a line to `access.jsonl`: `at` UTC, `user`, `action` (load, export, forget), and what the caller adds.
+
+    Raises
+    ------
+    AccessLogError
+        Where that cannot be done.
+    """
     line = msgspec.json.encode({"at": at, "user": _user(), "action": action, **entry}) + b"\n"
-    # One write to a file opened for appending: lines of several processes do not mix.
-    file = os.open(folder / "access.jsonl", os.O_APPEND | os.O_CREAT | os.O_WRONLY, 0o600)
     try:
-        os.write(file, line)
+        reason = _append(folder, line)
+    except OSError as error:
+        reason = error.strerror
+    if reason:
+        raise AccessLogError(
+            f"{folder / FILE}: {reason}, so it does not tell of this {action}; make room there, "
+            "or let its folder be yours"
+        )
+
+
+def _append(folder: Path, line: bytes) -> str | None:
+    make_private(folder)
+    # One write to a file opened for appending: lines of several processes do not mix.
+    file = os.open(folder / FILE, os.O_APPEND | os.O_CREAT | os.O_WRONLY, 0o600)
+    try:
+        return None if os.write(file, line) == len(line) else "only a part of the line could be written"
     finally:
         os.close(file)
 

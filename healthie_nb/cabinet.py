@@ -19,7 +19,7 @@ import polars as pl
 
 from healthie_nb.frame import INSTANT
 from healthie_nb.manifest import DELETED, MOVED, WHOLE, WINDOW
-from healthie_nb.shelves import Folder, Memory, StoreError, StoreWarning, file_lock, make_private, place
+from healthie_nb.shelves import Folder, Memory, StoreError, StoreWarning, file_lock, make_private, not_removed, place
 from healthie_nb.store import DamagedPartError, Store
 
 if TYPE_CHECKING:
@@ -195,8 +195,17 @@ def _digest(identity: tuple[object, ...]) -> str:
 
 
 def purge(root: Path) -> None:
-    """Remove every stored data set below a cache folder. The ledger is elsewhere and stays."""
-    shutil.rmtree(root / "store", ignore_errors=True)
+    """Remove every stored data set below a cache folder. The ledger is elsewhere and stays.
+
+    Raises
+    ------
+    StoreError
+        Not all of it could be removed.
+    """
+    folder = root / "store"
+    shutil.rmtree(folder, ignore_errors=True)
+    if folder.is_dir():
+        raise not_removed(folder, "not all of it could be removed")
 
 
 def kept(root: Path) -> pl.DataFrame:

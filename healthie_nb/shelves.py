@@ -101,9 +101,15 @@ class Folder:
         raise self._unwritable(reason)
 
     def clear(self) -> None:
-        """Remove everything but the lock, which another may hold."""
+        """Remove everything but the lock, which another may hold. Raises StoreError where something stays."""
+        reasons = set()
         for path in [self._path / DRAFT, self._path / MANIFEST, *self._path.glob("*.parquet*")]:
-            path.unlink(missing_ok=True)
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                reasons.add(error.strerror or "it cannot be removed")
+        if reasons:
+            raise not_removed(self._path, ", ".join(sorted(reasons)))
 
     def _appear(self, name: str, write: Callable[[Path], object]) -> int:
         """Write a private file that takes its name, flushed to the disk, only when it is whole; return its size."""
@@ -195,6 +201,11 @@ def place(path: Path, key: bytes) -> Folder | Memory:
         stacklevel=5,
     )
     return Memory()
+
+
+def not_removed(path: Path, reason: str) -> StoreError:
+    """Return the error that says that rows are still there."""
+    return StoreError(f"{path}: {reason}. Rows are still there; let the folder be yours, and remove them again")
 
 
 def file_lock(path: Path) -> contextlib.AbstractContextManager[object]:

@@ -105,7 +105,8 @@ class Store:
         retired = {name: min(at, now) for name, at in manifest.retired} | dict.fromkeys(
             gone - {part.name for part in new}, now
         )
-        expired = {name for name, at in retired.items() if at < now - GRACE} - self._shown()
+        expired = {name for name, at in retired.items() if at < now - GRACE}
+        expired -= self._shown() if expired else set()
         after = msgspec.structs.replace(
             manifest,
             parts=(*(part for part in manifest.parts if part.name not in gone), *new),

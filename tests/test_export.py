@@ -4,6 +4,7 @@ import json
 import re
 import struct
 from datetime import UTC, date, datetime
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,8 @@ import polars as pl
 import pytest
 from stored import NOTEBOOKS, WIDGET
 
-from healthie_nb import charts, export, handover, retention
+from healthie_nb import access, charts, export, handover, retention
+from healthie_nb.access import AccessLogError
 from healthie_nb.disclosure import DisclosureError
 from healthie_nb.export import ExportError, Provenance
 from healthie_nb.practice import Loaded
@@ -145,13 +147,12 @@ def test_export_is_noted_before_it_appears(tmp_path: Path, source: Provenance, l
 
 
 def test_what_cannot_be_noted_is_not_written(tmp_path: Path, source: Provenance) -> None:
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    unlogged = Provenance(**{**vars(source), "note": full})
-    with pytest.raises(OSError, match="No space left"):
+    (tmp_path / "data").write_text("in the way")
+    note = partial(access.note, tmp_path / "data", at=datetime(2026, 7, 1, tzinfo=UTC))
+    unlogged = Provenance(**{**vars(source), "note": lambda action, **entry: note(action=action, **entry)})
+    with pytest.raises(AccessLogError, match="it does not tell of this export"):
         export.table(STANDING, tmp_path / "a.csv", audience="internal", provenance=unlogged)
-    assert not [*tmp_path.iterdir()]
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,8 @@ from healthie_nb.windows import Window
 if TYPE_CHECKING:
     import pathlib
 
+    from healthie_nb.demo import Served
+
 NAMES = ("appointments", "clients", "form_requests")
 
 
@@ -153,10 +155,12 @@ print(practice.load("appointments", start="2023-01-01", end="2026-12-31").height
 """
 
 
-def child(served: object, folder: pathlib.Path) -> subprocess.Popen[str]:
+def child(
+    served: Served, folder: pathlib.Path, script: str = CHILD, *, stdin: int | None = None
+) -> subprocess.Popen[str]:
     here = os.path.dirname(__file__)  # noqa: PTH120
-    command = [sys.executable, "-c", CHILD, here, served.url, served.key, str(folder)]  # type: ignore[attr-defined]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, "-c", script, here, served.url, served.key, str(folder)]
+    return subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def test_killed_three_times_it_asks_for_what_is_not_stored_and_ends_with_the_same_frame(
@@ -184,6 +188,41 @@ def test_killed_three_times_it_asks_for_what_is_not_stored_and_ends_with_the_sam
         assert practice.load("appointments", **SPAN).equals(undisturbed)
         assert pages(served) - before <= missing / 100 + 2 * (len(gaps) + 4) + 4
         assert not list((tmp_path / "cache").rglob("appointments*/.*")), "drafts of the killed are swept"
+
+
+FULL = (
+    CHILD.partition("print(")[0]
+    + """
+import resource, signal
+from healthie_nb.shelves import StoreError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))  # some pages fit, a batch does not
+try:
+    practice.load("appointments", start="2023-01-01", end="2026-12-31")
+except StoreError as error:
+    print(error, flush=True)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+sys.stdin.readline()
+print(practice.load("appointments", start="2023-01-01", end="2026-12-31").height, flush=True)
+"""
+)
+
+
+def test_a_disk_that_is_full_ends_a_pull_that_goes_on_once_there_is_room(tmp_path: pathlib.Path) -> None:
+    with clinic(tmp_path, clients=400, latency_ms=(20, 30)) as (practice, served, clock):
+        connected(served, tmp_path / "other", clock).load("appointments", **SPAN)
+        needed, rows = pages(served), truth(served.world).height
+        with child(served, tmp_path, FULL, stdin=subprocess.PIPE) as running:
+            assert running.stdout
+            said = running.stdout.readline()
+            assert "What was stored before is whole. Make room there (healthie-nb cache purge)" in said, said
+            stored = practice._cabinet.store(query.read("appointments"), {}).draft().manifest.rows
+            before = pages(served)
+            out, errors = running.communicate("there is room\n", timeout=60)
+        assert (out.split(), "Traceback" in errors) == ([str(rows)], False), errors
+        assert stored > 0
+        assert pages(served) - before <= needed - stored / 100 + 10
+        assert loaded(practice, offline=True).equals(truth(served.world))
 
 
 def test_two_processes_that_load_the_same_pull_it_once(tmp_path: pathlib.Path) -> None:

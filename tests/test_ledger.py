@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -11,6 +12,8 @@ import keyring.backends.fail
 import polars as pl
 import pytest
 
+from healthie_nb import access
+from healthie_nb.access import AccessLogError
 from healthie_nb.cli import main
 from healthie_nb.connection import Connection
 from healthie_nb.ledger import Ledger, LedgerError
@@ -223,6 +226,24 @@ def test_the_access_log_counts_the_rows_that_were_given_not_those_that_are_store
     assert [line["source"] for line in lines] == ["api", "store", "store", "store", "api"]
     assert given[0].height > given[1].height > given[2].height > given[3].height == 0
     assert (lines[-1]["action"], lines[-1]["query"], lines[-1]["rows"]) == ("load", "current_user", 1)
+
+
+def test_without_a_line_in_the_access_log_no_rows_are_given(tmp_path: pathlib.Path, practice: Practice) -> None:
+    path = tmp_path / "data" / "access.jsonl"
+    path.mkdir(parents=True)
+    for action in (practice.load, practice.scan):
+        with pytest.raises(AccessLogError, match=r"access\.jsonl: .* it does not tell of this load"):
+            action("providers")
+    path.rmdir()
+    assert practice.load("providers").height == 12
+
+
+def test_half_a_line_in_the_access_log_is_none(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", lambda _file, line: len(line) - 1)
+        with pytest.raises(AccessLogError, match="only a part of the line could be written"):
+            access.note(tmp_path, at=DAY, action="load")
+    access.note(tmp_path, at=DAY, action="load")
 
 
 def test_without_a_key_rows_are_kept_in_memory_and_one_warning_says_so(

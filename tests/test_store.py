@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
+from healthie_nb.cabinet import purge
 from healthie_nb.manifest import WHOLE, WINDOW, StoredPart
 from healthie_nb.shelves import Folder, Memory, StoreError, StoreWarning, place
 from healthie_nb.store import GRACE, DamagedPartError, Store
@@ -210,6 +211,25 @@ def test_a_damaged_part_is_dropped_from_the_draft_too(folder: pathlib.Path, stor
     assert store.found == store.draft().manifest
     store.forget()
     assert not [path for path in folder.iterdir() if path.name != "lock"]
+
+
+def test_what_cannot_be_removed_is_said(folder: pathlib.Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept(store)
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pathlib.Path, "unlink", refused)
+        with pytest.raises(StoreError, match=r"Operation not permitted\. Rows are still there") as caught:
+            store.forget()
+        assert clean(caught.value)
+        patch.setattr(shutil, "rmtree", lambda *_, **__: None)
+        with pytest.raises(StoreError, match="Rows are still there"):
+            purge(folder.parent.parent)
+    purge(folder.parent.parent)
+    assert not folder.parent.exists()
+    purge(folder.parent.parent)  # nothing is there, and that is well
 
 
 def test_parts_and_drafts_that_a_killed_run_left_are_swept(folder: pathlib.Path, store: Store) -> None:
