@@ -55,7 +55,7 @@ class Ledger:
 
     def record(self, requests: pl.DataFrame, *, seen_at: datetime, are_all: bool = True) -> None:
         """Append the requests whose state is not the one last seen; of all requests, also how many have each status."""
-        self.verify()
+        self.counts()  # all of it must be readable, and seen() is read below
         now = pl.lit(seen_at, dtype=INSTANT).alias("seen_at")
         state = requests.select("id", "status", "date_to_show", is_finished="filled_form_is_finished")
         known = self.seen().group_by("id", maintain_order=True).last().drop("seen_at")
