@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from healthie_nb.files import make_private, private
 from healthie_nb.query import HealthieError
-from healthie_nb.shelves import make_private
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -44,8 +44,9 @@ def note(folder: Path, *, at: datetime, action: str, **entry: Any) -> None:
 
 def _append(folder: Path, line: bytes) -> str | None:
     make_private(folder)
+    private(folder / FILE)
     # One write to a file opened for appending: lines of several processes do not mix.
-    file = os.open(folder / FILE, os.O_APPEND | os.O_CREAT | os.O_WRONLY, 0o600)
+    file = os.open(folder / FILE, os.O_APPEND | os.O_WRONLY)
     try:
         return None if os.write(file, line) == len(line) else "only a part of the line could be written"
     finally:

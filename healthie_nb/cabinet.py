@@ -17,9 +17,10 @@ import keyring
 import keyring.errors
 import polars as pl
 
+from healthie_nb.files import make_private
 from healthie_nb.frame import INSTANT
 from healthie_nb.manifest import DELETED, MOVED, WHOLE, WINDOW
-from healthie_nb.shelves import Folder, Memory, StoreError, StoreWarning, file_lock, make_private, not_removed, place
+from healthie_nb.shelves import Folder, Memory, StoreError, StoreWarning, file_lock, not_removed, place
 from healthie_nb.store import DamagedPartError, Store
 
 if TYPE_CHECKING:

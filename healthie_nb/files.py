@@ -30,3 +30,21 @@ def appear(path: Path, content: bytes, *, mode: int = PRIVATE, drafts: Path | No
     except BaseException:  # also when it is stopped with Ctrl-C
         Path(draft).unlink(missing_ok=True)
         raise
+
+
+def make_private(path: Path) -> None:
+    """Make a folder, and those above it that are missing, that only its owner can enter, whatever the umask."""
+    if path.is_dir():
+        return
+    make_private(path.parent)
+    path.mkdir(mode=0o700, exist_ok=True)
+    path.chmod(0o700)
+
+
+def private(path: Path) -> None:
+    """Make an empty file that only its owner can read, whatever the umask; leave one that is there as it is."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE))
+    except FileExistsError:
+        return
+    path.chmod(PRIVATE)

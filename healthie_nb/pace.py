@@ -12,10 +12,11 @@ import asyncio
 import contextlib
 import hashlib
 import logging
-import os
 import sqlite3
 import time
 from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
+
+from healthie_nb.files import make_private, private
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -172,7 +173,7 @@ class Pace:
 def _opened(folder: Path, *, after: Exception | None = None) -> sqlite3.Connection:
     """Open the shared file, a new one in the place of a damaged one; where that cannot be, pace alone, in memory."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(folder)
         if _is_damage(after):
             for ending in ("", "-wal", "-shm"):
                 (folder / f"{FILE}{ending}").unlink(missing_ok=True)
@@ -190,7 +191,7 @@ def _is_damage(error: Exception | None) -> bool:
 
 
 def _shared(path: Path) -> sqlite3.Connection:
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    private(path)
     return _prepared(sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False))
 
 

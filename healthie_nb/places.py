@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import polars as pl
 from filelock import FileLock
 
-from healthie_nb.files import appear
+from healthie_nb.files import appear, make_private
 from healthie_nb.query import HealthieError
-from healthie_nb.shelves import UNREADABLE, make_private
+from healthie_nb.shelves import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

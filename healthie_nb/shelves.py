@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 from filelock import FileLock
 
+from healthie_nb.files import make_private, private
 from healthie_nb.query import HealthieError
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class Folder:
         """Write a private file that takes its name, flushed to the disk, only when it is whole; return its size."""
         draft = self._path / f".{name}.{secrets.token_hex(4)}"
         try:
-            os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            private(draft)
             write(draft)
             with draft.open("rb+") as file:
                 os.fsync(file.fileno())
@@ -210,14 +211,6 @@ def not_removed(path: Path, reason: str) -> StoreError:
 
 def file_lock(path: Path) -> contextlib.AbstractContextManager[object]:
     """Return a lock between processes: a file of its owner's alone. Raises OSError where it cannot be made."""
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    private(path)
+    os.close(os.open(path, os.O_RDWR))
     return FileLock(path, mode=0o600)
-
-
-def make_private(path: Path) -> None:
-    """Make a folder, and those above it that are missing, that only its owner can enter, whatever the umask."""
-    if path.is_dir():
-        return
-    make_private(path.parent)
-    path.mkdir(mode=0o700, exist_ok=True)
-    path.chmod(0o700)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from healthie_nb import parameters
-from healthie_nb.files import appear
+from healthie_nb.files import appear, make_private
 from healthie_nb.parameter import ParameterError, is_name
 from healthie_nb.settings import DATA_DIR
 
@@ -32,7 +32,7 @@ def save(notebook: str, name: str, settings: Mapping[str, object], *, folder: Pa
     """
     values = parameters.checked(notebook, {key: value for key, value in settings.items() if key != "view"})
     path = _path(folder, notebook, name)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(path.parent)
     appear(path, msgspec.json.format(msgspec.json.encode(values), indent=2))
 
 

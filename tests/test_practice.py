@@ -21,6 +21,7 @@ from healthie_nb.practice import Practice, connect
 from healthie_nb.query import QueryError
 from healthie_nb.settings import SettingsError
 from healthie_nb.shelves import StoreError
+from healthie_nb.views import save
 
 if TYPE_CHECKING:
     import pathlib
@@ -219,16 +220,24 @@ def test_what_has_no_pages_is_never_asked_for_offline(practice: Practice, served
     assert served.application.counters.requests == before
 
 
-def test_what_is_stored_is_encrypted_and_its_owners_alone(tmp_path: pathlib.Path, practice: Practice) -> None:
-    umask = os.umask(0)
+@pytest.mark.parametrize("mask", [0, 0o777])
+def test_what_is_stored_is_encrypted_and_its_owners_alone_whatever_the_umask(
+    tmp_path: pathlib.Path, served: Served, practice_at: Callable[..., Practice], mask: int
+) -> None:
+    umask = os.umask(mask)
     try:
+        practice = practice_at(served)
         ids = practice.load("clients").get_column("id").to_list()
+        practice.load("form_requests")
+        save("retention", "mine", {}, folder=tmp_path / "data" / "views")
     finally:
         os.umask(umask)
-    files = list((tmp_path / "cache").rglob("*"))
-    assert any(path.suffix == ".parquet" for path in files)
-    for path in files:
-        assert path.stat().st_mode & 0o077 == 0, path
+    files = [path for kept in ("cache", "data") for path in (tmp_path / kept).rglob("*")]
+    assert {path.name.split("-")[0] for path in files} >= {
+        "whole", "manifest.json", "lock", "seen", "access.jsonl", "pace.sqlite", "mine.json",
+    }  # fmt: skip
+    for path in [tmp_path / "cache", tmp_path / "data", *files]:
+        assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o600), path
         if path.suffix == ".parquet":
             held = path.read_bytes()
             assert held.startswith(b"PARE"), path

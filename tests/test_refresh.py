@@ -231,6 +231,22 @@ def test_what_never_held_still_is_told_and_asked_for_again_at_once(
         assert loaded(practice).equals(truth(served.world))  # the clock has not moved
 
 
+def test_what_has_no_times_and_never_holds_still_is_told_too(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def renamed(world: Any, _: random.Random) -> None:
+        form = pl.when(pl.int_range(pl.len()) == 0).then(pl.lit(str(world.tick()))).otherwise("form_id")
+        world.replace("form_requests", world.form_requests.with_columns(form_id=form))
+
+    monkeypatch.setattr("healthie_nb.demo.practice.random_edit", renamed)
+    with clinic(tmp_path, clients=20) as (practice, served, _):
+        behave(served, edit_every=1)
+        with pytest.warns(IncompleteWarning, match="form_requests: all rows did not hold still"):
+            loaded(practice, "form_requests")
+        behave(served, edit_every=None)
+        assert loaded(practice, "form_requests").equals(truth(served.world, "form_requests"))
+
+
 def test_rows_that_the_key_may_not_see_are_counted_and_not_pulled_again_and_again(tmp_path: pathlib.Path) -> None:
     with clinic(tmp_path, null_every=7) as (practice, served, clock):
         for name in ("appointments", "clients", "form_requests"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -11,7 +12,10 @@ import pytest
 from conftest import NOW, Clock, answering
 from keep_release import NAMES, RELEASES, SPAN
 from polars.testing import assert_frame_equal
+from truths import COLUMNS, connected, plain, truth
 
+from healthie_nb.demo import Settings as Behaviour
+from healthie_nb.demo import World, expected_ids, serving
 from healthie_nb.demo.settings import DEMO_KEY
 from healthie_nb.practice import Practice
 from healthie_nb.settings import Settings
@@ -43,6 +47,28 @@ def test_what_a_release_stored_is_read_as_it_was(kept: pathlib.Path, tmp_path: p
             if dtype == pl.Datetime
         )
         assert_frame_equal(rows, written)
+
+
+@pytest.mark.parametrize("kept", sorted(RELEASES.iterdir()), ids=lambda path: path.name)
+def test_what_a_release_stored_is_brought_up_to_date(kept: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """Its clinic has changed since as a clinic does, and so much time has passed that all of it is looked at again."""
+    shutil.copytree(kept / "store", tmp_path / "cache" / "store")
+    owner = json.loads((kept / "owner.json").read_text(encoding="utf-8"))
+    world = World(clients=10)
+    world.organization_id = owner["organization_id"]
+    with serving(world, Behaviour(rate=None)) as served:
+        practice = connected(served, tmp_path, Clock(NOW + timedelta(days=40)))
+        before = practice.stored().select("query", "rows").rows()
+        assert [name for name, rows in before if rows] == sorted(NAMES)
+        for name in NAMES:
+            span = SPAN if name == "appointments" else {}
+            rows = practice.load(kept / f"{name}.graphql", **span)
+            columns = list(COLUMNS[name].values())
+            expected = truth(world, name).filter(pl.col("id").is_in(rows.get_column("id").implode()))
+            assert plain(rows.select(columns)).equals(expected), name
+            bounds = {"start": datetime(2026, 5, 1, 4, tzinfo=UTC), "end": datetime(2026, 8, 1, 4, tzinfo=UTC)}
+            assert sorted(rows.get_column("id")) == sorted(expected_ids(world, name, **(bounds if span else {}))), name
+        assert practice.stored().height == len(NAMES), "it is the same store"
 
 
 def _as_text(rows: pl.DataFrame) -> dict[str, pl.DataType]:
