@@ -174,10 +174,14 @@ def test_offline_gives_what_is_stored_whatever_its_age(
 ) -> None:
     with pytest.raises(StoreError, match="offline, and not all of clients is stored"):
         practice.load("clients", offline=True)
-    rows = practice.load("clients")
+    rows, loaded_at = practice.load("clients"), clock()
     clock.pass_(days=400)
     before = served.application.practice.pages_served
-    assert practice_at(served).load("clients", offline=True).equals(rows)
+    again = practice_at(served)
+    assert again.load("clients", offline=True).equals(rows)
+    told = again.stored().select("query", "rows", "loaded_at", "verified_at").rows()
+    assert told == [("clients", rows.height, loaded_at, loaded_at)]
+    assert [one.loaded_at for one in again.loaded] == [loaded_at]
     assert served.application.practice.pages_served == before
     with pytest.raises(StoreError, match="offline"):
         practice.load("appointments", offline=True, **SPAN)

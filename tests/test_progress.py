@@ -7,11 +7,16 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell, new_notebook
 from tqdm.std import tqdm
 
 from healthie_nb import progress
 
 if TYPE_CHECKING:
+    import pathlib
+
+    from healthie_nb.demo import Served
     from healthie_nb.practice import Practice
 
 
@@ -60,3 +65,25 @@ def test_it_is_silent_elsewhere(
         told.expect(10)
         told.take(10)
     assert capsys.readouterr() == ("", "")
+
+
+CELL = """
+import os, pathlib
+from healthie_nb import progress
+from healthie_nb.practice import Practice
+from healthie_nb.settings import Settings
+progress.DELAY_S = 0
+folder = pathlib.Path({folder!r})
+practice = Practice(Settings(url={url!r}, key={key!r}, cache_dir=folder, data_dir=folder))
+practice.load("form_requests").height
+"""
+
+
+def test_a_kernel_of_nbval_shows_none_and_that_of_a_person_does(tmp_path: pathlib.Path, served: Served) -> None:
+    first = CELL.format(folder=str(tmp_path), url=served.url, key=served.key)
+    cells = [first, "del os.environ['PYTEST_VERSION']\npractice.forget('form_requests')\n" + first.splitlines()[-1]]
+    notebook = new_notebook(cells=[new_code_cell(cell) for cell in cells])
+    NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    silent, shown = ([output.output_type for output in cell.outputs] for cell in notebook.cells)
+    assert silent == ["execute_result"]
+    assert len(shown) > 1
