@@ -1,7 +1,7 @@
 """What came becomes stored parts: pulled parts take the place of old ones, changed rows go where they belong.
 
-Nothing here asks the server. Each step exchanges parts in one go, so that a reader, or a run after a killed one, finds
-the rows as they were before it or after it.
+Nothing here asks the server. Each step exchanges parts in one go, so that a run after a killed one finds the rows as
+they were before it or after it.
 """
 
 from __future__ import annotations

@@ -161,6 +161,8 @@ class Practice:
             By its kind: what the API refused, and what to do.
         StoreError
             The store cannot be written, or `offline` and not stored.
+        LedgerError, AccessLogError
+            What a load leaves behind for good cannot be read or written.
         """
         question = self._question(query, variables)
         if question is None:

@@ -8,8 +8,8 @@
 4. Compare counts. All that came is stored now and nothing is missing, so where the server has fewer rows some have
    gone: halve until a page holds the difference, and pull that. What is gone becomes a tombstone.
 
-3 and 4 are repeated until nothing moves. Times of the server are compared with times of the server only: the watermark
-is the newest `updated_at` seen.
+3 and 4 are repeated until nothing moves. Until then all of it is a draft, which readers do not see. Times of the server
+are compared with times of the server only: the watermark is the newest `updated_at` seen.
 """
 
 from __future__ import annotations
