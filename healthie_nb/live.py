@@ -128,8 +128,12 @@ class Explorer:
         return [key for name in lists for key in settings[name] if key not in values[name]]
 
     def reset(self) -> None:
-        """Set every control back to the notebook's parameters, and redraw once."""
+        """Set every control back to the notebook's parameters, select nothing, and redraw once."""
         self._hold(self._initial)
+        if self._note.value:  # Nothing else was asked for; a chart forgets what is selected when it is drawn again.
+            meta = self._chart.spec["usermeta"]
+            self._chart.spec = {**self._chart.spec, "usermeta": {**meta, "again": not meta.get("again", False)}}
+            self._list(self._now.rows, "")
 
     def _hold(self, values: Mapping[str, Any]) -> None:
         self._is_held = True

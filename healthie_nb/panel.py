@@ -23,6 +23,14 @@ function render({ model, el }) {
     const show = (said) => { el.innerHTML = said.html; };
     model.on("msg:custom", show);
     model.send({ ready: true });
+    // JupyterLab takes keys for its own: in a list, an arrow would move to the next cell, and "d" twice delete this one.
+    const own = () => {
+        if (!el.isConnected) return requestAnimationFrame(own);
+        el.closest(".jp-OutputArea-output")?.addEventListener("focusin", ({ target }) => {
+            target.setAttribute("data-lm-suppress-shortcuts", "true");
+        });
+    };
+    own();
     return () => model.off("msg:custom", show);
 }
 export default { render };

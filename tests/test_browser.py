@@ -18,6 +18,9 @@ NOTEBOOK = "retention"
 CHARTS = 9  # of its sections
 SHOWS = parameters.described(NOTEBOOK)["show"].allowed
 WITHOUT_CHART = ("worklist",)
+# What controls in sight are called, by their labels, their own words, or what stands in them until something else does.
+NAMES = """all => all.filter(one => one.offsetParent && !one.disabled).map(
+    one => one.labels?.[0]?.textContent || one.textContent.trim() || one.placeholder || '')"""
 
 
 def test_charts_are_there_before_anything_is_run(lab: Lab) -> None:
@@ -94,9 +97,34 @@ def test_selecting_in_the_chart_lists_its_rows_alone(lab: Lab) -> None:
     lab.explorer.locator("svg.marks .mark-rect path").first.click(force=True)
     expect(rows).to_have_count(1)
     lab.shoot("retention-selected", lab.explorer)
+    lab.press("Reset")
+    expect(rows).to_have_count(everything)
+    lab.explorer.locator("svg.marks .mark-rect path").first.click(force=True)
+    expect(rows).to_have_count(1)
     lab.control("By").select_option("quarter")
     lab.press("Reset")
     expect(rows).to_have_count(everything)
+
+
+def test_tab_reaches_every_control_and_arrow_keys_change_it(lab: Lab) -> None:
+    visible = "select, input, button"
+    wanted = {name for name in lab.explorer.locator(visible).evaluate_all(NAMES) if name}
+    assert {"Show", "Provider", "Reset", "Save", "Export", "Show as code"} <= wanted
+    reached: set[str] = set()
+    lab.control("Show").focus()
+    for _ in range(3 * len(wanted)):
+        reached |= set(lab.page.locator(":focus").evaluate_all(NAMES))
+        lab.page.keyboard.press("Tab")
+    assert wanted <= reached
+    drawing = lab.drawing
+    lab.control("By").focus()
+    lab.page.keyboard.press("ArrowDown")
+    lab.redrawn(drawing)
+    lab.control("As of").focus()
+    lab.page.keyboard.press("Tab")
+    lab.explorer.get_by_role("button", name="Reset", exact=True).focus()
+    lab.page.keyboard.press("Enter")
+    expect(lab.control("By")).to_have_value("month")
 
 
 def test_view_is_saved_and_loaded_by_name(lab: Lab) -> None:
