@@ -23,7 +23,7 @@ function render({ model, el }) {
     const show = (said) => { el.innerHTML = said.html; };
     model.on("msg:custom", show);
     model.send({ ready: true });
-    // JupyterLab takes keys for its own: in a list, an arrow would move to the next cell, and "d" twice delete this one.
+    // JupyterLab takes keys for its own: in a list, an arrow would go to the next cell, and "d" twice delete this one.
     const own = () => {
         if (!el.isConnected) return requestAnimationFrame(own);
         el.closest(".jp-OutputArea-output")?.addEventListener("focusin", ({ target }) => {
