@@ -120,6 +120,8 @@ def _add_steps(
 ) -> None:
     """Add how many leave at each row: the parts together, and the difference to the next row."""
     for row, after in enumerate(following):
+        if not held and after is not None and values[after] > values[stock[row]]:
+            continue  # others came in: nobody is known to have left
         gone = len(values)
         values.append(values[stock[row]] - (0 if after is None else values[after]))
         if held:
