@@ -1,4 +1,4 @@
-"""Every public metric is defined in docs/definitions.md, and documented with an example that runs."""
+"""Public metrics are defined in docs/definitions.md, and they, charts and tables documented with examples that run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,14 @@ def public() -> list[tuple[str, str]]:
     return [*functions, ("visits", "visits"), ("visits", "unplaced")]
 
 
-@pytest.mark.parametrize(("room", "name"), public())
+def drawing() -> list[tuple[str, str]]:
+    """Room and name of every function that draws a chart or sets a table."""
+    rooms = {room: importlib.import_module(f"healthie_nb.{room}") for room in ("charts", "tables")}
+    found = [(room, name) for room, module in rooms.items() for name in module.__all__]
+    return [(room, name) for room, name in found if inspect.isfunction(getattr(rooms[room], name))]
+
+
+@pytest.mark.parametrize(("room", "name"), [*public(), *drawing()])
 def test_public_function_has_a_worked_example(room: str, name: str) -> None:
     """An example with an answer, that is; `--doctest-modules` runs them."""
     function = getattr(importlib.import_module(f"healthie_nb.{room}"), name)

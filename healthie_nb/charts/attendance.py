@@ -63,6 +63,18 @@ def rates_parts(
         Names of the slice's ids.
     targets, annotations
         As `roles.read` gives them; targets of the metric "no-show" or "lost".
+
+    Examples
+    --------
+    >>> from healthie_nb import volume
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-05", "2026-01-12 No-Show"], "bob": ["2026-01-06", "2026-01-13"]})
+    >>> table = volume.rates(seen, as_of="2026-01-31", every="month")
+    >>> table = table.filter(measure="no-show", late="status")
+    >>> chart = rates(table, every="month", synthetic=True)
+    >>> print(chart.to_dict()["description"])  # doctest: +NORMALIZE_WHITESPACE
+    Lines of the share of due visits missed over 1 periods, Jan 2026 to Jan 2026: between 25% and 25%; last closed
+    25%* of 4 (all).
     """
     shown = table.with_columns(series=tables.rates_series(table, names)).filter(pl.col("due") > 0)
     shown = shown.filter(marks.top(shown, "series", "due") != marks.OTHERS).sort("series", "period")
@@ -98,6 +110,15 @@ def cancellations_parts(
         `practice.is_synthetic`.
     names
         Names of the slice's ids.
+
+    Examples
+    --------
+    >>> from healthie_nb import volume
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-05", "2026-01-12 Cancelled"]})
+    >>> table = volume.cancellations(seen, as_of="2026-01-31")
+    >>> cancellations(table, synthetic=True).to_dict()["description"]
+    'Bars of 1 cancelled visits. nobody said: 1.'
     """
     cells = tables.cancelled(table, names)
     rows = _in_order(cells.select("row", "rank", "count", "n", series="notice"))
@@ -123,6 +144,16 @@ def unmarked_parts(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, 
         `practice.is_synthetic`.
     names
         Names of providers by id.
+
+    Examples
+    --------
+    >>> from healthie_nb import volume
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-05", "2026-01-06"]})
+    >>> seen = seen.with_columns(status=pl.Series(["unrecorded", "occurred"]))
+    >>> table = volume.unmarked(seen, as_of="2026-01-07")
+    >>> unmarked(table, synthetic=True).to_dict()["description"]
+    'Bars of 1 unmarked visits by provider. none: 1.'
     """
     cells = tables.aged(table, names)
     rows = _in_order(cells.select("row", "rank", "count", "n", series="age"))
@@ -163,6 +194,14 @@ def heat_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]:
     Raises
     ------
     MetricError for a table of several slices.
+
+    Examples
+    --------
+    >>> from healthie_nb import volume
+    >>> from healthie_nb.visits import example
+    >>> table = volume.heat(example({"ada": ["2026-01-05", "2026-01-12 No-Show"]}), as_of="2026-01-31")
+    >>> heat(table, synthetic=True).to_dict()["description"]
+    'Heat map of visits by weekday and hour. Fullest Mon 15:00 with 2.'
     """
     most, worst = (pl.col(name).max() for name in ("visits", "rate"))
     rows = (
@@ -211,6 +250,15 @@ def lead_parts(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, str]
         `practice.is_synthetic`.
     names
         Names of the slice's ids.
+
+    Examples
+    --------
+    >>> from healthie_nb import volume
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-05", "2026-01-12 No-Show"]}).with_columns(lead_days=pl.Series([3.0, 30.0]))
+    >>> table = volume.lead(seen, as_of="2026-01-31")
+    >>> lead(table, synthetic=True).to_dict()["description"]
+    'Dots with intervals, by how far ahead visits were booked. up to 7 days 0%*, over 21, up to 60 days 100%*.'
     """
     shown = table.with_columns(series=series_of(table, names))
     shown = shown.filter(marks.top(shown, "series", "visits") != marks.OTHERS)
@@ -235,6 +283,15 @@ def funnel_plot_parts(
         `practice.is_synthetic`.
     names
         Names of providers by id.
+
+    Examples
+    --------
+    >>> from healthie_nb import volume
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-05", "2026-01-12 No-Show"]}).with_columns(provider_id=pl.lit("p"))
+    >>> table = volume.funnel_plot(seen, as_of="2026-01-31")
+    >>> funnel_plot(table, synthetic=True).to_dict()["description"]
+    'Points of 1 providers against limits. Outside the 95 % limits: nobody.'
     """
     effect = pl.col("design_effect").round(1)
     name = wording.named("provider_id", names)
@@ -266,6 +323,18 @@ def rebooked_parts(
         Names of the slice's ids.
     targets, annotations
         As `roles.read` gives them; targets of the metric "rebooked".
+
+    Examples
+    --------
+    >>> from healthie_nb import volume
+    >>> from healthie_nb.visits import example
+    >>> made = pl.lit("2026-01-01").str.to_datetime(time_unit="us", time_zone="UTC")
+    >>> seen = example({"ada": ["2026-01-05", "2026-02-02"], "bob": ["2026-01-06"]}).with_columns(booked_at=made)
+    >>> table = volume.rebooked(seen, as_of="2026-01-31")
+    >>> chart = rebooked(table, every="month", synthetic=True)
+    >>> print(chart.to_dict()["description"])  # doctest: +NORMALIZE_WHITESPACE
+    Lines of the share of visits after which a next one was booked over 1 periods, Jan 2026 to Jan 2026: between 50%
+    and 50%; last closed 50%* of 2 (all).
     """
     shown = table.with_columns(series=series_of(table, names)).sort("series", "period", maintain_order=True)
     shown = shown.filter(marks.top(shown, "series", "visits") != marks.OTHERS)

@@ -54,6 +54,17 @@ def cohorts(table: pl.DataFrame, *, every: Every, synthetic: bool) -> alt.LayerC
     Raises
     ------
     MetricError for a table split by provider, type, modality or source.
+
+    Examples
+    --------
+    >>> from healthie_nb import retention
+    >>> from healthie_nb.visits import example
+    >>> seen = {"7": ["2026-01-05", "2026-02-20"], "8": ["2026-01-20"], "9": ["2026-05-02"]}
+    >>> table = retention.cohorts(example(seen), as_of="2026-06-30", measure="on", periods=2)
+    >>> chart = cohorts(table, every="month", synthetic=True)
+    >>> print(chart.to_dict()["description"])  # doctest: +NORMALIZE_WHITESPACE
+    Heat map of 2 cohorts, Jan 2026 to May 2026, 3 new clients in all, by time since the first visit, month 1 to
+    month 2. The share that returned lies between 0% and 50%.
     """
     base = (
         alt.Chart(alt.NamedData("cells"))
@@ -75,7 +86,19 @@ def cohorts(table: pl.DataFrame, *, every: Every, synthetic: bool) -> alt.LayerC
 
 
 def cohorts_parts(table: pl.DataFrame, *, every: Every, synthetic: bool) -> dict[str, Any]:
-    """Parts of the heat map's specification that follow from its rows: put into a kept one, they show another view."""
+    """Parts of the heat map's specification that follow from its rows: put into a kept one, they show another view.
+
+    Examples
+    --------
+    >>> from healthie_nb import retention
+    >>> from healthie_nb.visits import example
+    >>> seen = {"7": ["2026-01-05", "2026-02-20"], "8": ["2026-01-20"], "9": ["2026-05-02"]}
+    >>> table = retention.cohorts(example(seen), as_of="2026-06-30", measure="on", periods=2)
+    >>> chart = cohorts(table, every="month", synthetic=True)
+    >>> print(chart.to_dict()["description"])  # doctest: +NORMALIZE_WHITESPACE
+    Heat map of 2 cohorts, Jan 2026 to May 2026, 3 new clients in all, by time since the first visit, month 1 to
+    month 2. The share that returned lies between 0% and 50%.
+    """
     cells = unsplit(table).select(
         "label",
         "clients",

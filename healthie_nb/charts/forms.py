@@ -36,6 +36,22 @@ def readiness_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]:
         Rows of `forms.readiness`.
     synthetic
         `practice.is_synthetic`: whether the chart has to say that its data is made up.
+
+    Examples
+    --------
+    >>> from healthie_nb import forms
+    >>> from healthie_nb.visits import example
+    >>> coming = example({"ada": ["2026-01-05", "2026-02-03"], "bob": ["2026-02-04"]})
+    >>> filled = pl.DataFrame({"client_id": ["ada"], "form_id": ["f"], "is_finished": [True]})
+    >>> filled = filled.with_columns(filled_at=coming["starts_at"][0])
+    >>> asked = pl.DataFrame({"client_id": ["bob"], "form_id": ["f"], "filled_form_id": [None]})
+    >>> asked = asked.with_columns(filled_form_is_finished=pl.lit(None, pl.Boolean))
+    >>> roles = pl.DataFrame({"form_id": ["f"], "role": ["intake"]})
+    >>> table = forms.readiness(coming, filled, asked, roles, as_of="2026-01-31", required=["intake"])
+    >>> chart = readiness(table, synthetic=True)
+    >>> print(chart.to_dict()["description"])  # doctest: +NORMALIZE_WHITESPACE
+    Bars of the forms that the coming visits need. intake, first visits: 0 of 1 done; intake, later visits: 1 of 1
+    done.
     """
     standing = tables.standings(table).with_columns(wording.share("rate", few=False).alias("text"))
     rows = _ranked(standing.rename({"visits": "n"}), tables.STATES, ["row", "n", "text"])
@@ -66,6 +82,20 @@ def before_first_visit_parts(
         `practice.is_synthetic`.
     targets, annotations
         As `roles.read` gives them; targets of the metric "forms before first visit".
+
+    Examples
+    --------
+    >>> from healthie_nb import forms
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-05"], "bob": ["2026-01-06 No-Show"]})
+    >>> filled = pl.DataFrame({"client_id": ["ada"], "form_id": ["f"], "is_finished": [True]})
+    >>> filled = filled.with_columns(filled_at=seen["starts_at"][0] - pl.duration(days=1))
+    >>> roles = pl.DataFrame({"form_id": ["f"], "role": ["consent"]})
+    >>> table = forms.before_first_visit(seen, filled, roles, as_of="2026-01-31", required=["consent"])
+    >>> chart = before_first_visit(table, every="month", synthetic=True)
+    >>> print(chart.to_dict()["description"])  # doctest: +NORMALIZE_WHITESPACE
+    Lines of the share of clients who had filled the forms over 1 periods, Jan 2026 to Jan 2026: between 50% and
+    50%; last closed 50%* of 2 (consent), 50%* of 2 (all of these).
     """
     rows = table.select(*marks.period("period", every), tables.role_of("series"), *marks.rated("done", "clients"))
     marked = marks.marked(rows, "forms before first visit", targets, annotations)
@@ -85,6 +115,17 @@ def measures_parts(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, 
         `practice.is_synthetic`.
     names
         Names of the forms' ids.
+
+    Examples
+    --------
+    >>> from healthie_nb import forms
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-05", "2026-02-16"], "bob": ["2026-01-06"]})
+    >>> filled = seen.filter(client_id="ada").select("client_id", filled_at="starts_at", form_id=pl.lit("phq"))
+    >>> roles = pl.DataFrame({"form_id": ["phq"], "role": ["outcome measure"]})
+    >>> table = forms.measures(seen, filled.with_columns(is_finished=pl.lit(True)), roles, as_of="2026-06-30")
+    >>> measures(table, synthetic=True).to_dict()["description"]
+    'Dots with intervals. phq, baseline: 50%* of 2; phq, days 31-90: 100%* of 1.'
     """
     rows = table.select(
         *marks.rated("done", "clients"),
@@ -118,6 +159,16 @@ def requests_parts(
         Names of the forms' ids.
     senders
         Names of the senders' ids, which the table of a single form shows.
+
+    Examples
+    --------
+    >>> from healthie_nb import forms
+    >>> asked = pl.DataFrame({"id": ["1", "2"], "form_id": ["f", "f"], "client_id": ["ada", "bob"]}).with_columns(
+    ...     sender_id=pl.lit("p"), date_to_show=None, filled_form_id=None, filled_form_is_finished=pl.lit(False)
+    ... )
+    >>> table = forms.requests(asked, pl.DataFrame({"id": ["ada", "bob"], "is_active": [True, False]}))
+    >>> requests(table, synthetic=True).to_dict()["description"]
+    'Bars of the forms asked for. f: 2, 0%* completed.'
     """
     summed = tables.asked(table, by="form_id").with_columns(
         wording.named("form_id", names).alias("row"),
@@ -152,6 +203,19 @@ def time_to_complete_parts(
         Names of the forms' ids.
     standing
         From `forms.ledger_standing`: the chart says in words why there is no curve yet.
+
+    Examples
+    --------
+    >>> from healthie_nb import forms
+    >>> at = pl.datetime(2026, 6, pl.col("day"), 9, time_unit="us", time_zone="UTC")
+    >>> pulls = pl.DataFrame({"day": [1, 6, 9, 30]}).select(seen_at=at)
+    >>> seen = pl.DataFrame({"id": ["1", "1"], "is_finished": [False, True], "status": ["Open", "Completed"]})
+    >>> seen = seen.with_columns(pulls["seen_at"][1:3], day=pl.Series([5, 8])).with_columns(date_to_show=at)
+    >>> asked = pl.DataFrame({"id": ["1"], "form_id": ["f"], "client_id": ["ada"]})
+    >>> clients = pl.DataFrame({"id": ["ada"], "is_active": [True], "archived_at": [None]})
+    >>> table = forms.time_to_complete(seen, pulls, asked, clients, as_of="2026-06-30")
+    >>> time_to_complete(table, synthetic=True).to_dict()["description"]
+    'Curves. Share of forms not yet completed, by days since they were asked for: 0% of f at day 3.'
     """
     last = int(table.select(pl.col("day").max().fill_null(0)).item())
     step = -(-last // POINTS) or 1

@@ -59,6 +59,17 @@ def second_visit_parts(
     Raises
     ------
     MetricError for cohorts with several brackets.
+
+    Examples
+    --------
+    >>> from healthie_nb import retention
+    >>> from healthie_nb.visits import example
+    >>> seen = {"7": ["2026-01-05", "2026-02-20"], "8": ["2026-01-20"], "9": ["2026-05-02"]}
+    >>> table = retention.cohorts(example(seen), as_of="2026-06-30")
+    >>> chart = second_visit(table, every="month", synthetic=True)
+    >>> print(chart.to_dict()["description"])  # doctest: +NORMALIZE_WHITESPACE
+    Lines of the share of new clients who came again over 1 periods, Jan 2026 to Jan 2026: between 50% and 50%; last
+    closed 50%* of 2 (all).
     """
     if table["label"].n_unique() > 1:
         raise MetricError("these cohorts have several stretches of time: filter the table to one label first.")
@@ -89,6 +100,15 @@ def chance_limits_parts(
         `practice.is_synthetic`.
     names
         Names of the split's ids.
+
+    Examples
+    --------
+    >>> from healthie_nb import retention
+    >>> made = {"provider_id": ["p", "q"], "period": [1, 1], "label": ["days 1-45"] * 2, "is_open": [False] * 2}
+    >>> made |= {"eligible": [400, 40], "returned": [300, 16], "rate": [0.75, 0.4]}
+    >>> table = retention.chance_limits(pl.DataFrame(made))
+    >>> chance_limits(table, synthetic=True).to_dict()["description"]
+    'Points of 2 providers against limits. Outside the 95 % limits: q 40% of 40, below 99.8 %.'
     """
     title = tables.second_visit_title(table)
     name, who = tables.series_of(table, names), tables.plural_of(table)
@@ -110,6 +130,15 @@ def survival_parts(
         As the table was made: "lapse" or "second visit".
     names
         Names of the split's ids.
+
+    Examples
+    --------
+    >>> from healthie_nb import retention
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-01", "2026-02-01"], "bob": ["2026-05-01"]})
+    >>> table = retention.survival(seen, as_of="2026-06-01")
+    >>> survival(table, synthetic=True).to_dict()["description"]
+    'Curves. Share of new clients not yet lapsed, by days since the first visit: 0% of all at day 123.'
     """
     named = table.with_columns(series=tables.series_of(table, names))
     most = named.group_by("series").agg(pl.col("at_risk").max()).sort("at_risk", "series", descending=[True, False])
@@ -141,6 +170,17 @@ def funnel_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]:
         Rows of `retention.funnel`.
     synthetic
         `practice.is_synthetic`.
+
+    Examples
+    --------
+    >>> from healthie_nb import retention
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-05", "2026-01-19"], "bob": ["2026-01-09"]})
+    >>> at = pl.lit("2026-01-02").str.to_datetime(time_unit="us", time_zone="UTC")
+    >>> clients = pl.DataFrame({"id": ["ada", "bob", "cy"]}).with_columns(created_at=at)
+    >>> table = retention.funnel(seen, clients, as_of="2026-06-30")
+    >>> funnel(table, synthetic=True).to_dict()["description"]
+    'Bars of how many clients reached each step. signed up: 3, booked: 2, first visit: 2, second visit: 1.'
     """
     # In clients, as the bars are; those who signed up are a share of nothing before.
     least, most = (
@@ -173,6 +213,20 @@ def states_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]:
         Rows of `retention.states`.
     synthetic
         `practice.is_synthetic`.
+
+    Examples
+    --------
+    >>> from healthie_nb import retention
+    >>> from healthie_nb.visits import example
+    >>> clients = pl.DataFrame({"id": ["ada"], "is_active": [True]}).with_columns(
+    ...     group_id=pl.lit(None, pl.String), created_at=pl.lit(None, pl.Date), archived_at=pl.lit(None, pl.Date)
+    ... )
+    >>> table = retention.states(example({"ada": ["2026-01-01"]}), clients, as_of="2026-06-01")
+    >>> chart = states(table, synthetic=True)
+    >>> print(chart.to_dict()["description"])  # doctest: +NORMALIZE_WHITESPACE
+    Bars of 1 clients by where they stand. in care: seen lately: 0  ·  0%; in care: booked: 0  ·  0%; completed:
+    programme: 0  ·  0%; completed: closing visit: 0  ·  0%; lapsed: not seen: 1  ·  100%; unknown: archived: 0  ·
+    0%; unknown: no visit yet: 0  ·  0%.
     """
     total = None if table["clients"].has_nulls() else int(table["clients"].sum())
     rows = table.select(
@@ -211,6 +265,17 @@ def flow_parts(
         `practice.is_synthetic`.
     targets, annotations
         As `roles.read` gives them; targets of the metric "clients seen per month" and so on.
+
+    Examples
+    --------
+    >>> from healthie_nb import retention
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-05", "2026-02-05"], "bob": ["2026-01-09", "2026-03-09"]})
+    >>> table = retention.flow(seen, as_of="2026-03-31")
+    >>> chart = flow(table, every="month", synthetic=True)
+    >>> print(chart.to_dict()["description"])  # doctest: +NORMALIZE_WHITESPACE
+    Columns of 3 periods. On average of the closed ones, 1 clients were seen, 1 of them new, and 1 of the period
+    before left.
     """
     index = ["at", "until", "period", "is_open", "state", "n"]
     kept = marks.stacked(_each(table, every, FLOWS, index))
@@ -236,6 +301,17 @@ def definitions_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]
         Rows of `retention.definitions`.
     synthetic
         `practice.is_synthetic`.
+
+    Examples
+    --------
+    >>> from healthie_nb import retention
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-05", "2026-01-12"], "bob": ["2026-01-05", "2026-02-20"]})
+    >>> table = retention.definitions(seen, as_of="2026-06-30")
+    >>> chart = definitions(table, synthetic=True)
+    >>> print(chart.to_dict()["description"])  # doctest: +NORMALIZE_WHITESPACE
+    Dots with intervals. ours  ·  n 2, a visit in days 31-90: 50%*; sessions  ·  n 2, 8 or more visits, 8 weeks on:
+    0%*; second visit  ·  n 2, another visit within 90 days: 100%*.
     """
     rows = table.select(
         *marks.rated("retained", "eligible"),

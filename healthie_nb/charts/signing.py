@@ -47,6 +47,16 @@ def notes_parts(
     Raises
     ------
     MetricError for notes by period.
+
+    Examples
+    --------
+    >>> from healthie_nb import forms
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-05", "2026-01-12"]})
+    >>> signed = [{"appointment_id": "0", "signings": [{"signed_at": seen["starts_at"][0]}], "filled_at": None}]
+    >>> table = forms.notes(seen, pl.DataFrame(signed), as_of="2026-01-31")
+    >>> notes(table, synthetic=True).to_dict()["description"]
+    'Dots with intervals. none  ·  n 2: 50%*.'
     """
     rows = tables.undated(table).select(
         *marks.rated("signed", "due"),
@@ -88,6 +98,18 @@ def notes_over_time_parts(
     Raises
     ------
     MetricError for notes of several slices, or without periods.
+
+    Examples
+    --------
+    >>> from healthie_nb import forms
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-05", "2026-01-12"]})
+    >>> signed = [{"appointment_id": "0", "signings": [{"signed_at": seen["starts_at"][0]}], "filled_at": None}]
+    >>> table = forms.notes(seen, pl.DataFrame(signed), as_of="2026-01-31", every="month", by=[])
+    >>> chart = notes_over_time(table, every="month", synthetic=True)
+    >>> print(chart.to_dict()["description"])  # doctest: +NORMALIZE_WHITESPACE
+    Lines of the share of visits with a note signed in time over 1 periods, Jan 2026 to Jan 2026: between 50% and
+    50%; last closed 50%* of 2 (all).
     """
     due = tables.dated(table).filter(pl.col("due") > 0)
     rows = due.select(
@@ -110,6 +132,16 @@ def open_notes_parts(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str
         `practice.is_synthetic`.
     names
         Names of the providers' ids.
+
+    Examples
+    --------
+    >>> from healthie_nb import forms
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-05", "2026-01-12"]})
+    >>> signed = [{"appointment_id": "0", "signings": [{"signed_at": seen["starts_at"][0]}], "filled_at": None}]
+    >>> table = forms.open_notes(seen, pl.DataFrame(signed), as_of="2026-01-31")
+    >>> open_notes(table, synthetic=True).to_dict()["description"]
+    'Bars of 1 visits without a signed note, 1 of them older than three days. none: 1.'
     """
     rows = tables.most_open(table).select(
         wording.named("provider_id", names).alias("row"),

@@ -71,6 +71,15 @@ def counts_parts(
     Raises
     ------
     MetricError for `compare_to` that is not allowed.
+
+    Examples
+    --------
+    >>> from healthie_nb import volume
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-05", "2026-02-05 No-Show"], "bob": ["2026-02-09"]})
+    >>> table = volume.counts(seen, as_of="2026-02-28", by=[])
+    >>> counts(table, every="month", synthetic=True).to_dict()["description"]
+    'Columns of 2 periods, Jan 2026 to Feb 2026: between 1 and 2; last closed Feb 2026, 2.'
     """
     column = "" if per_working_day else tables.compared_to(compare_to)
     value, decimals = ("per_working_day", 1) if per_working_day else ("count", 0)
@@ -170,6 +179,15 @@ def panel_parts(
         Names of the slice's ids.
     targets, annotations
         As `roles.read` gives them; targets of the metric "clients under care".
+
+    Examples
+    --------
+    >>> from healthie_nb import volume
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-05"], "bob": ["2026-01-09", "2026-04-09"]})
+    >>> table = volume.panel(seen, as_of="2026-04-30")
+    >>> panel(table, every="month", synthetic=True).to_dict()["description"]
+    'Lines of clients under care over 4 periods; last 1 (all).'
     """
     named = table.with_columns(series=series_of(table, names))
     named = named.filter(marks.top(named, "series", "clients") != marks.OTHERS)
@@ -197,6 +215,16 @@ def booked_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]:
     Raises
     ------
     MetricError for a table of several slices.
+
+    Examples
+    --------
+    >>> from healthie_nb import volume
+    >>> from healthie_nb.visits import example
+    >>> made = pl.lit("2026-01-01").str.to_datetime(time_unit="us", time_zone="UTC")
+    >>> seen = example({"ada": ["2026-01-05", "2026-01-12"], "bob": ["2026-01-13"]}).with_columns(booked_at=made)
+    >>> table = volume.booked(seen, as_of="2026-01-11", weeks=1)
+    >>> booked(table, synthetic=True).to_dict()["description"]
+    'Bars of clinical visits booked for 1 coming weeks. 12 Jan to 18 Jan: 2, usual 1.0.'
     """
     rows = one_slice(table).select(
         tables.week().alias("row"),
@@ -230,6 +258,16 @@ def booking_curve_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, An
     Raises
     ------
     MetricError for a table of several slices.
+
+    Examples
+    --------
+    >>> from healthie_nb import volume
+    >>> from healthie_nb.visits import example
+    >>> made = pl.lit("2026-01-01").str.to_datetime(time_unit="us", time_zone="UTC")
+    >>> seen = example({"ada": ["2026-01-05", "2026-01-12"], "bob": ["2026-01-13"]}).with_columns(booked_at=made)
+    >>> table = volume.booking_curve(seen, as_of="2026-01-11", weeks=1)
+    >>> booking_curve(table, synthetic=True).to_dict()["description"]
+    'Lines of clinical visits on the books by week, for each number of weeks ahead; now 2 1 week ahead.'
     """
     known = one_slice(table).select("ahead", "week_from", "week_to", "booked", "final", "back")
     ends = known.filter(pl.col("final").is_not_null()).unique("week_from").sort("week_from")
@@ -264,6 +302,14 @@ def reconcile_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]:
         Rows of `volume.reconcile`.
     synthetic
         `practice.is_synthetic`.
+
+    Examples
+    --------
+    >>> counted = {"name": ["Ada", "Ada"], "status": ["no_show", "occurred"], "ids": [1, 1], "ours": [3, 12]}
+    >>> counted |= {"theirs": [2, 12], "difference": [1, 0], "reason": ["marked since", None]}
+    >>> table = pl.DataFrame(counted)
+    >>> reconcile(table, synthetic=True).to_dict()["description"]
+    "Bars of our counts with marks at Healthie's, by name. 1 of 2 counts differ."
     """
     differs = pl.format("{}  ·  {}", tables.signed(pl.col("difference")), "statuses")
     said = (

@@ -44,6 +44,20 @@ def rates(table: pl.DataFrame, *, every: Every, synthetic: bool, names: Mapping[
     Source
     ------
     `volume.rates` with `every`.
+
+    Examples
+    --------
+    >>> from healthie_nb import volume
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-05", "2026-01-12 No-Show"], "bob": ["2026-01-06", "2026-01-13"]})
+    >>> table = volume.rates(seen, as_of="2026-01-31", every="month")
+    >>> table = table.filter(measure="no-show", late="status")
+    >>> rates(table, every="month", synthetic=True)
+    Share of due visits missed: no-shows
+    Demo practice: synthetic data
+    * under 30 due
+    period    due  missed        share  unmarked  if these were kept or missed
+    Jan 2026    4       1  25%* [4-74]         0                        25-25%
     """
     shown = table.with_columns(of=rates_series(table, names))
     split = shown["of"].n_unique() > 1
@@ -96,6 +110,15 @@ def cancellations(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, s
     Source
     ------
     `volume.cancellations`.
+
+    Examples
+    --------
+    >>> from healthie_nb import volume
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-05", "2026-01-12 Cancelled"]})
+    >>> table = volume.cancellations(seen, as_of="2026-01-31")
+    >>> cancellations(table, synthetic=True).rows.row(0)  # doctest: +NORMALIZE_WHITESPACE
+    ('nobody said', '0', '0', '0', '0', '1', '1', '100%', '0')
     """
     cells = cancelled(table, names)
     wide = cells.pivot(on="notice", index="row", values="count", aggregate_function="sum", on_columns=list(NOTICES))
@@ -165,6 +188,19 @@ def unmarked(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, str] |
     Source
     ------
     `volume.unmarked`.
+
+    Examples
+    --------
+    >>> from healthie_nb import volume
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-05", "2026-01-06"]})
+    >>> seen = seen.with_columns(status=pl.Series(["unrecorded", "occurred"]))
+    >>> table = volume.unmarked(seen, as_of="2026-01-07")
+    >>> unmarked(table, synthetic=True)
+    Visits that nobody has marked, by whose they are and how old
+    Demo practice: synthetic data
+    provider  0-2 days  3-7 days  8-30 days  31-90 days  over 90 days  in all      oldest
+    none             1         0          0           0             0       1  5 Jan 2026
     """
     cells = aged(table, names)
     wide = cells.pivot(on="age", index="row", values="count", aggregate_function="sum", on_columns=list(AGED))
@@ -215,6 +251,18 @@ def heat(table: pl.DataFrame, *, synthetic: bool) -> Table:
     Source
     ------
     `volume.heat`.
+
+    Examples
+    --------
+    >>> from healthie_nb import volume
+    >>> from healthie_nb.visits import example
+    >>> table = volume.heat(example({"ada": ["2026-01-05", "2026-01-12 No-Show"]}), as_of="2026-01-31")
+    >>> heat(table, synthetic=True)
+    Visits by weekday and hour, and the share of no-shows
+    Demo practice: synthetic data
+    * under 30 due
+     hour       Mon
+    15:00  2 [50%*]
     """
     said = pl.concat_str(number("visits"), pl.format("\n{}", share("rate")), ignore_nulls=True)
     cells = one_slice(table, but="weekday hour").with_columns(row=hour(), column=weekday(), said=said).sort("hour")
@@ -238,6 +286,20 @@ def lead(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, str] | Non
     Source
     ------
     `volume.lead`.
+
+    Examples
+    --------
+    >>> from healthie_nb import volume
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-05", "2026-01-12 No-Show"]}).with_columns(lead_days=pl.Series([3.0, 30.0]))
+    >>> table = volume.lead(seen, as_of="2026-01-31")
+    >>> lead(table, synthetic=True)
+    Share of no-shows, by how far ahead the visit was booked
+    Demo practice: synthetic data
+    * under 30 due
+    booked ahead            visits  of all  due  no-shows           share
+    up to 7 days                 1     50%    1         0      0%* [0-79]
+    over 21, up to 60 days       1     50%    1         1  100%* [21-100]
     """
     split = bool(slices_of(table))
     rows = table.select(
@@ -268,6 +330,19 @@ def funnel_plot(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, str
     Source
     ------
     `volume.funnel_plot`.
+
+    Examples
+    --------
+    >>> from healthie_nb import volume
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-05", "2026-01-12 No-Show"]}).with_columns(provider_id=pl.lit("p"))
+    >>> table = volume.funnel_plot(seen, as_of="2026-01-31")
+    >>> funnel_plot(table, synthetic=True)
+    Share missed by provider, against the limits that chance alone sets
+    Demo practice: synthetic data
+    * under 30 due
+    provider  due  missed  share  95 % limits  99.8 % limits  standing  design effect
+    p           2       1   50%*       0-100%         0-100%  within              1.0
     """
     rows = table.sort("due", "provider_id", descending=[True, False]).select(
         named("provider_id", names).alias("provider"),
@@ -296,6 +371,21 @@ def rebooked(table: pl.DataFrame, *, every: Every, synthetic: bool, names: Mappi
     Source
     ------
     `volume.rebooked`.
+
+    Examples
+    --------
+    >>> from healthie_nb import volume
+    >>> from healthie_nb.visits import example
+    >>> made = pl.lit("2026-01-01").str.to_datetime(time_unit="us", time_zone="UTC")
+    >>> seen = example({"ada": ["2026-01-05", "2026-02-02"], "bob": ["2026-01-06"]}).with_columns(booked_at=made)
+    >>> table = volume.rebooked(seen, as_of="2026-01-31")
+    >>> rebooked(table, every="month", synthetic=True)
+    Share of visits soon after which the client had a next one booked
+    Demo practice: synthetic data
+    Hatched or hollow: not over yet, and still changing
+    * under 30 visits
+    period    clients  visits  rebooked        share
+    Jan 2026        2       2         1  50%* [5-95]
     """
     split = bool(slices_of(table))
     shown = table.with_columns(of=series_of(table, names))

@@ -40,6 +40,25 @@ def readiness(table: pl.DataFrame, *, synthetic: bool) -> Table:
     Source
     ------
     `forms.readiness`.
+
+    Examples
+    --------
+    >>> from healthie_nb import forms
+    >>> from healthie_nb.visits import example
+    >>> coming = example({"ada": ["2026-01-05", "2026-02-03"], "bob": ["2026-02-04"]})
+    >>> filled = pl.DataFrame({"client_id": ["ada"], "form_id": ["f"], "is_finished": [True]})
+    >>> filled = filled.with_columns(filled_at=coming["starts_at"][0])
+    >>> asked = pl.DataFrame({"client_id": ["bob"], "form_id": ["f"], "filled_form_id": [None]})
+    >>> asked = asked.with_columns(filled_form_is_finished=pl.lit(None, pl.Boolean))
+    >>> roles = pl.DataFrame({"form_id": ["f"], "role": ["intake"]})
+    >>> table = forms.readiness(coming, filled, asked, roles, as_of="2026-01-31", required=["intake"])
+    >>> readiness(table, synthetic=True)
+    How far the forms of the coming visits are
+    Demo practice: synthetic data
+    1 of 2 coming visits lack nothing
+    form                  visits  done  begun  asked  not asked  share done
+    intake, first visits       1     0      0      1          0          0%
+    intake, later visits       1     1      0      0          0        100%
     """
     standing = standings(table)
     rows = standing.select(
@@ -65,6 +84,23 @@ def before_first_visit(table: pl.DataFrame, *, every: Every, synthetic: bool) ->
     Source
     ------
     `forms.before_first_visit`.
+
+    Examples
+    --------
+    >>> from healthie_nb import forms
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-05"], "bob": ["2026-01-06 No-Show"]})
+    >>> filled = pl.DataFrame({"client_id": ["ada"], "form_id": ["f"], "is_finished": [True]})
+    >>> filled = filled.with_columns(filled_at=seen["starts_at"][0] - pl.duration(days=1))
+    >>> roles = pl.DataFrame({"form_id": ["f"], "role": ["consent"]})
+    >>> table = forms.before_first_visit(seen, filled, roles, as_of="2026-01-31", required=["consent"])
+    >>> before_first_visit(table, every="month", synthetic=True)
+    Share of clients who had filled the forms before their first scheduled visit
+    Demo practice: synthetic data
+    * under 30 clients
+    of            first visit  clients  had it done        share
+    consent       Jan 2026           2            1  50%* [9-91]
+    all of these  Jan 2026           2            1  50%* [9-91]
     """
     ordered = table.sort(pl.col("role").cast(pl.Enum(table["role"].unique(maintain_order=True))), "period")
     rows = ordered.select(
@@ -93,6 +129,22 @@ def measures(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, str] |
     Source
     ------
     `forms.measures`.
+
+    Examples
+    --------
+    >>> from healthie_nb import forms
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-05", "2026-02-16"], "bob": ["2026-01-06"]})
+    >>> filled = seen.filter(client_id="ada").select("client_id", filled_at="starts_at", form_id=pl.lit("phq"))
+    >>> roles = pl.DataFrame({"form_id": ["phq"], "role": ["outcome measure"]})
+    >>> table = forms.measures(seen, filled.with_columns(is_finished=pl.lit(True)), roles, as_of="2026-06-30")
+    >>> measures(table, synthetic=True)
+    Share of new clients with an outcome measure, at baseline and on time afterwards
+    Demo practice: synthetic data
+    * under 30 clients
+    form  window      clients  done           share
+    phq   baseline          2     1     50%* [9-91]
+    phq   days 31-90        1     1  100%* [21-100]
     """
     rows = table.select(
         named("form_id", names).alias("form"),
@@ -125,6 +177,20 @@ def requests(
     Source
     ------
     `forms.requests`; `names` of forms, `senders` of those who asked.
+
+    Examples
+    --------
+    >>> from healthie_nb import forms
+    >>> asked = pl.DataFrame({"id": ["1", "2"], "form_id": ["f", "f"], "client_id": ["ada", "bob"]}).with_columns(
+    ...     sender_id=pl.lit("p"), date_to_show=None, filled_form_id=None, filled_form_is_finished=pl.lit(False)
+    ... )
+    >>> table = forms.requests(asked, pl.DataFrame({"id": ["ada", "bob"], "is_active": [True, False]}))
+    >>> requests(table, synthetic=True)
+    How the forms that were asked for stand now
+    Demo practice: synthetic data
+    * under 30 waiting or done
+    sender  asked for  completed  started  open  withdrawn  completed now
+    p               2          0        0     1          1     0%* [0-79]
     """
     of = "sender_id" if table["form_id"].n_unique() == 1 else "form_id"
     summed = asked(table, by=of)
@@ -157,6 +223,26 @@ def time_to_complete(
     Source
     ------
     `forms.time_to_complete`; `standing` from `forms.ledger_standing`, which says why there are none.
+
+    Examples
+    --------
+    >>> from healthie_nb import forms
+    >>> at = pl.datetime(2026, 6, pl.col("day"), 9, time_unit="us", time_zone="UTC")
+    >>> pulls = pl.DataFrame({"day": [1, 6, 9, 30]}).select(seen_at=at)
+    >>> seen = pl.DataFrame({"id": ["1", "1"], "is_finished": [False, True], "status": ["Open", "Completed"]})
+    >>> seen = seen.with_columns(pulls["seen_at"][1:3], day=pl.Series([5, 8])).with_columns(date_to_show=at)
+    >>> asked = pl.DataFrame({"id": ["1"], "form_id": ["f"], "client_id": ["ada"]})
+    >>> clients = pl.DataFrame({"id": ["ada"], "is_active": [True], "archived_at": [None]})
+    >>> table = forms.time_to_complete(seen, pulls, asked, clients, as_of="2026-06-30")
+    >>> time_to_complete(table, synthetic=True)
+    Share of forms not yet completed, by days since they were asked for
+    Demo practice: synthetic data
+    * under 30 requests
+    form  day  not yet completed  at risk  requests
+    f       0              100%*      1.0         1
+    f       1              100%*      1.0         1
+    f       2              100%*      1.0         1
+    f       3                0%*      1.0         1
     """
     at = read_at(table, DAYS).with_columns(few=pl.col("requests") < FEW)
     rows = at.select(
@@ -185,6 +271,20 @@ def unready(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, str] | 
     Source
     ------
     `forms.unready`.
+
+    Examples
+    --------
+    >>> from datetime import date
+    >>> from healthie_nb import forms
+    >>> ready = {"client_id": "7", "appointment_id": "1", "provider_id": "p", "date": [date(2026, 7, 1)] * 2}
+    >>> ready |= {"is_first": True, "role": ["intake", "consent"], "state": ["asked", "done"]}
+    >>> table = forms.unready(pl.DataFrame(ready), key=b"kept with the store")
+    >>> unready(table, synthetic=True)
+    Who comes without a form
+    Demo practice: synthetic data
+    1 of 1 forms lacking, the soonest visits first
+           client       visit  which        lacks   the form is  provider
+    0a3f6c-01da32  1 Jul 2026  first visit  intake  asked        p
     """
     rows = table.head(most).select(
         pl.col("pseudonym").alias("client"),
@@ -212,6 +312,23 @@ def overdue(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, str] | 
     Source
     ------
     `forms.overdue`; `names` of forms.
+
+    Examples
+    --------
+    >>> from healthie_nb import forms
+    >>> asked = pl.DataFrame({"id": ["1"], "form_id": ["f"], "client_id": ["ada"]}).with_columns(
+    ...     sender_id=pl.lit("p"), filled_form_id=None, filled_form_is_finished=pl.lit(False),
+    ...     date_to_show=pl.lit("2026-01-05").str.to_datetime(time_unit="us", time_zone="UTC"),
+    ... )
+    >>> clients = pl.DataFrame({"id": ["ada"], "is_active": [True], "provider_id": ["p"]})
+    >>> key = b"kept with the store, never shown"
+    >>> table = forms.overdue(asked, clients, as_of="2026-01-31", key=key)
+    >>> overdue(table, synthetic=True)
+    Whose forms are overdue
+    Demo practice: synthetic data
+    1 of 1 clients, the longest waiting first
+    client         forms  begun      oldest  days  which
+    e8e257-f89e18      1      0  5 Jan 2026    26  f
     """
     rows = table.head(most).select(
         pl.col("pseudonym").alias("client"),

@@ -97,6 +97,21 @@ def second_visit(
     Source
     ------
     `retention.cohorts` with one bracket.
+
+    Examples
+    --------
+    >>> from healthie_nb import retention
+    >>> from healthie_nb.visits import example
+    >>> seen = {"7": ["2026-01-05", "2026-02-20"], "8": ["2026-01-20"], "9": ["2026-05-02"]}
+    >>> table = retention.cohorts(example(seen), as_of="2026-06-30")
+    >>> second_visit(table, every="month", synthetic=True)
+    Share of new clients who came again in days 31-90 after the first visit
+    Demo practice: synthetic data
+    Hatched or hollow: not over yet, and still changing
+    * under 30 eligible
+    first visit  new clients  have had that long  came again        share
+    Jan 2026               2                   2           1  50%* [9-91]
+    May 2026               1                   0           0
     """
     split = split_of(table)
     rows = table.select(
@@ -126,6 +141,19 @@ def chance_limits(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, s
     Source
     ------
     `retention.chance_limits`.
+
+    Examples
+    --------
+    >>> from healthie_nb import retention
+    >>> made = {"provider_id": ["p", "q"], "period": [1, 1], "label": ["days 1-45"] * 2, "is_open": [False] * 2}
+    >>> made |= {"eligible": [400, 40], "returned": [300, 16], "rate": [0.75, 0.4]}
+    >>> table = retention.chance_limits(pl.DataFrame(made))
+    >>> chance_limits(table, synthetic=True)
+    Share of new clients who came again in days 1-45 after the first visit
+    Demo practice: synthetic data
+    of  have had that long  came again  share  95 % limits  99.8 % limits  standing
+    p                  400         300    75%       67-76%         65-78%  within
+    q                   40          16    40%       57-85%         48-92%  below 99.8 %
     """
     rows = table.sort("eligible", descending=True, maintain_order=True).select(
         series_of(table, names).alias("of"),
@@ -155,6 +183,25 @@ def survival(
     Source
     ------
     `retention.survival`.
+
+    Examples
+    --------
+    >>> from healthie_nb import retention
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-01", "2026-02-01"], "bob": ["2026-05-01"]})
+    >>> table = retention.survival(seen, as_of="2026-06-01")
+    >>> survival(table, synthetic=True)
+    Share of new clients not yet lapsed, by days since the first visit
+    Demo practice: synthetic data
+    * under 30 at risk
+    day  share without it  at risk  events since  censored since
+      0             100%*        2             0               0
+     30             100%*        2             0               0
+     45             100%*        1             0               1
+     60             100%*        1             0               0
+     90             100%*        1             0               0
+    120             100%*        1             0               0
+    180               0%*        0             1               0
     """
     split = split_of(table)
     at = stepped(table.with_columns(series=series_of(table, names)), DAYS).with_columns(few=pl.col("at_risk") < LEAST)
@@ -184,6 +231,24 @@ def funnel(table: pl.DataFrame, *, synthetic: bool) -> Table:
     Source
     ------
     `retention.funnel`.
+
+    Examples
+    --------
+    >>> from healthie_nb import retention
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-05", "2026-01-19"], "bob": ["2026-01-09"]})
+    >>> at = pl.lit("2026-01-02").str.to_datetime(time_unit="us", time_zone="UTC")
+    >>> clients = pl.DataFrame({"id": ["ada", "bob", "cy"]}).with_columns(created_at=at)
+    >>> table = retention.funnel(seen, clients, as_of="2026-06-30")
+    >>> funnel(table, synthetic=True)
+    How far those who signed up get
+    Demo practice: synthetic data
+    * under 30 before
+    step          clients  of the step before  median days
+    signed up           3                              0.0
+    booked              2        67%* [21-94]          5.0
+    first visit         2      100%* [34-100]          0.0
+    second visit        1         50%* [9-91]         14.0
     """
     rows = table.select(
         "step",
@@ -209,6 +274,26 @@ def states(table: pl.DataFrame, *, synthetic: bool) -> Table:
     Source
     ------
     `retention.states`.
+
+    Examples
+    --------
+    >>> from healthie_nb import retention
+    >>> from healthie_nb.visits import example
+    >>> clients = pl.DataFrame({"id": ["ada"], "is_active": [True]}).with_columns(
+    ...     group_id=pl.lit(None, pl.String), created_at=pl.lit(None, pl.Date), archived_at=pl.lit(None, pl.Date)
+    ... )
+    >>> table = retention.states(example({"ada": ["2026-01-01"]}), clients, as_of="2026-06-01")
+    >>> states(table, synthetic=True)
+    Where every client stands
+    Demo practice: synthetic data
+    state      reason         clients  share
+    in care    seen lately          0     0%
+    in care    booked               0     0%
+    completed  programme            0     0%
+    completed  closing visit        0     0%
+    lapsed     not seen             1   100%
+    unknown    archived             0     0%
+    unknown    no visit yet         0     0%
     """
     rows = table.select("state", "reason", number("clients"), share("share", few=False))
     return Table("states", STATES, remarks(table, synthetic=synthetic), rows, group="state")
@@ -228,6 +313,20 @@ def flow(table: pl.DataFrame, *, every: Every, synthetic: bool) -> Table:
     Source
     ------
     `retention.flow`.
+
+    Examples
+    --------
+    >>> from healthie_nb import retention
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-05", "2026-02-05"], "bob": ["2026-01-09", "2026-03-09"]})
+    >>> table = retention.flow(seen, as_of="2026-03-31")
+    >>> flow(table, every="month", synthetic=True)
+    Clients seen in each period, and who of the period before left
+    Demo practice: synthetic data
+    period    before  left  kept  returned  new  active  unknown
+    Jan 2026       0     0     0         0    2       2        0
+    Feb 2026       2     1     1         0    0       1        0
+    Mar 2026       1     1     0         1    0       1        0
     """
     counts = ["before", "left", "kept", "returned", "new", "active", "unknown"]
     rows = table.select(period("period", every), *(number(count) for count in counts))
@@ -249,6 +348,21 @@ def definitions(table: pl.DataFrame, *, synthetic: bool) -> Table:
     Source
     ------
     `retention.definitions`.
+
+    Examples
+    --------
+    >>> from healthie_nb import retention
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-05", "2026-01-12"], "bob": ["2026-01-05", "2026-02-20"]})
+    >>> table = retention.definitions(seen, as_of="2026-06-30")
+    >>> definitions(table, synthetic=True)
+    Share retained, by three definitions of it
+    Demo practice: synthetic data
+    * under 30 eligible
+    definition    retained means                eligible  retained  lost           share  judged as by ours
+    ours          a visit in days 31-90                2         1     1     50%* [9-91]             2 of 2
+    sessions      8 or more visits, 8 weeks on         2         0     2      0%* [0-66]             1 of 2
+    second visit  another visit within 90 days         2         2     0  100%* [34-100]             1 of 2
     """
     rows = table.select(
         "definition",
@@ -282,6 +396,19 @@ def worklist(
     Source
     ------
     `retention.worklist`.
+
+    Examples
+    --------
+    >>> from healthie_nb import retention
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-05-01", "2026-05-08", "2026-05-15"], "bob": ["2026-06-20"]})
+    >>> table = retention.worklist(seen, as_of="2026-06-30", key=b"kept with the store, never shown")
+    >>> worklist(table, synthetic=True)
+    Whom to call
+    Demo practice: synthetic data
+    1 of 1 clients, the longest overdue and not booked first
+    client          last visit  usual days between  days overdue  next booking  provider
+    e8e257-f89e18  15 May 2026                   7            39                none
     """
     rows = table.head(most).select(
         pl.col("pseudonym").alias("client"),

@@ -43,6 +43,20 @@ def notes(
     Source
     ------
     `forms.notes`.
+
+    Examples
+    --------
+    >>> from healthie_nb import forms
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-05", "2026-01-12"]})
+    >>> signed = [{"appointment_id": "0", "signings": [{"signed_at": seen["starts_at"][0]}], "filled_at": None}]
+    >>> table = forms.notes(seen, pl.DataFrame(signed), as_of="2026-01-31")
+    >>> notes(table, synthetic=True)
+    Share of visits with a chart note signed within 72 hours
+    Demo practice: synthetic data
+    * under 30 due
+    of    took place  due  in time  later  not signed  no note  share in time
+    none           2    2        1      0           0        1    50%* [9-91]
     """
     rows = undated(table).select(series_of(table, names).alias("of"), *_note_columns())
     return Table("notes", notes_title(within_hours), notes_remarks(table, synthetic=synthetic), rows)
@@ -66,6 +80,21 @@ def notes_over_time(table: pl.DataFrame, *, every: Every, synthetic: bool, withi
     Source
     ------
     `forms.notes` with `every`, and `by=[]`.
+
+    Examples
+    --------
+    >>> from healthie_nb import forms
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-05", "2026-01-12"]})
+    >>> signed = [{"appointment_id": "0", "signings": [{"signed_at": seen["starts_at"][0]}], "filled_at": None}]
+    >>> table = forms.notes(seen, pl.DataFrame(signed), as_of="2026-01-31", every="month", by=[])
+    >>> notes_over_time(table, every="month", synthetic=True)
+    Share of visits with a chart note signed within 72 hours
+    Demo practice: synthetic data
+    Hatched or hollow: not over yet, and still changing
+    * under 30 due
+    period    took place  due  in time  later  not signed  no note  share in time
+    Jan 2026           2    2        1      0           0        1    50%* [9-91]
     """
     rows = dated(table).select(period("period", every), *_note_columns())
     notes_ = notes_remarks(table, synthetic=synthetic)
@@ -86,6 +115,19 @@ def open_notes(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, str]
     Source
     ------
     `forms.open_notes`.
+
+    Examples
+    --------
+    >>> from healthie_nb import forms
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-05", "2026-01-12"]})
+    >>> signed = [{"appointment_id": "0", "signings": [{"signed_at": seen["starts_at"][0]}], "filled_at": None}]
+    >>> table = forms.open_notes(seen, pl.DataFrame(signed), as_of="2026-01-31")
+    >>> open_notes(table, synthetic=True)
+    Visits without a signed chart note, by age
+    Demo practice: synthetic data
+    provider  8-30 days  in all  without any note  oldest visit
+    none              1       1                 1   12 Jan 2026
     """
     filled = most_open(table)
     ages = filled["age"].unique(maintain_order=True).to_list()

@@ -55,6 +55,19 @@ def counts(
     Source
     ------
     `volume.counts`.
+
+    Examples
+    --------
+    >>> from healthie_nb import volume
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-05", "2026-02-05 No-Show"], "bob": ["2026-02-09"]})
+    >>> table = volume.counts(seen, as_of="2026-02-28", by=[])
+    >>> counts(table, every="month", synthetic=True)
+    Client visits per month
+    Demo practice: synthetic data
+    period    in all  working days  per working day
+    Jan 2026       1            22              0.0
+    Feb 2026       2            20              0.1
     """
     value, decimals = ("per_working_day", 1) if per_working_day else ("count", 0)
     cells = table.with_columns(series=series_of(table, names), rank=rank_of(table)).sort("rank", "series")
@@ -141,6 +154,22 @@ def panel(table: pl.DataFrame, *, every: Every, synthetic: bool, names: Mapping[
     Source
     ------
     `volume.panel`.
+
+    Examples
+    --------
+    >>> from healthie_nb import volume
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-05"], "bob": ["2026-01-09", "2026-04-09"]})
+    >>> table = volume.panel(seen, as_of="2026-04-30")
+    >>> panel(table, every="month", synthetic=True)
+    Clients under care: seen in the days up to each period's end
+    Demo practice: synthetic data
+    Hatched or hollow: still filling up, for the history there is begins too late
+    period          until  clients
+    Jan 2026  31 Jan 2026        2
+    Feb 2026  28 Feb 2026        2
+    Mar 2026  31 Mar 2026        2
+    Apr 2026  30 Apr 2026        1
     """
     split = bool(slices_of(table))
     shown = table.with_columns(is_open="is_short", of=series_of(table, names))
@@ -170,6 +199,19 @@ def booked(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, str] | N
     Source
     ------
     `volume.booked`.
+
+    Examples
+    --------
+    >>> from healthie_nb import volume
+    >>> from healthie_nb.visits import example
+    >>> made = pl.lit("2026-01-01").str.to_datetime(time_unit="us", time_zone="UTC")
+    >>> seen = example({"ada": ["2026-01-05", "2026-01-12"], "bob": ["2026-01-13"]}).with_columns(booked_at=made)
+    >>> table = volume.booked(seen, as_of="2026-01-11", weeks=1)
+    >>> booked(table, synthetic=True)
+    Booked for the coming weeks, beside earlier weeks at the same point before them
+    Demo practice: synthetic data
+                week  booked  usual at this point  more or fewer  lowest to highest  earlier weeks  usual in the end
+    12 Jan to 18 Jan       2                  1.0           +1.0             1 to 1              1               1.0
     """
     split = bool(slices_of(table))
     rows = table.select(
@@ -205,6 +247,20 @@ def booking_curve(table: pl.DataFrame, *, synthetic: bool) -> Table:
     Source
     ------
     `volume.booking_curve`.
+
+    Examples
+    --------
+    >>> from healthie_nb import volume
+    >>> from healthie_nb.visits import example
+    >>> made = pl.lit("2026-01-01").str.to_datetime(time_unit="us", time_zone="UTC")
+    >>> seen = example({"ada": ["2026-01-05", "2026-01-12"], "bob": ["2026-01-13"]}).with_columns(booked_at=made)
+    >>> table = volume.booking_curve(seen, as_of="2026-01-11", weeks=1)
+    >>> booking_curve(table, synthetic=True)
+    How full the books were, so many weeks before each week
+    Demo practice: synthetic data
+                week  1 week ahead  in the end
+     5 Jan to 11 Jan             1           1
+    12 Jan to 18 Jan             2
     """
     cells = one_slice(table).with_columns(series=ahead()).sort("ahead", "week_from")
     columns = cells["series"].unique(maintain_order=True).to_list()
@@ -230,6 +286,18 @@ def reconcile(table: pl.DataFrame, *, synthetic: bool) -> Table:
     Source
     ------
     `volume.reconcile`.
+
+    Examples
+    --------
+    >>> counted = {"name": ["Ada", "Ada"], "status": ["no_show", "occurred"], "ids": [1, 1], "ours": [3, 12]}
+    >>> counted |= {"theirs": [2, 12], "difference": [1, 0], "reason": ["marked since", None]}
+    >>> table = pl.DataFrame(counted)
+    >>> reconcile(table, synthetic=True)
+    Our counts beside Healthie's own totals
+    Demo practice: synthetic data
+    1 of 2 counts differ
+    name  ours  Healthie's  difference  differ in  likely reason
+    Ada     15          14          +1  no-show    marked since
     """
     rows = reconciled(table).select(
         "name",
