@@ -211,7 +211,7 @@ class Bench:
         folder, kept, moments = self.store("killed"), self.folder / "killed.arrow", []
         for _ in range(times):
             process = subprocess.Popen(command("load", self.server.url, folder, RATE, NOW.isoformat()))
-            moments.append(2 + random.uniform(0.05, 0.4) * self.least_s)
+            moments.append(2 + random.uniform(0.3, 0.9) * self.least_s)
             time.sleep(moments[-1])
             process.kill()
             process.wait()
