@@ -23,6 +23,8 @@ FIRST = datetime(2025, 1, 6, 15, tzinfo=UTC)
 STAYS = 0.99  # from one day to the next
 MISSES = 0.15
 SIGNS = 0.8
+BOOKS = 0.6
+DONE = 0.1
 
 
 def world(rows: dict[str, Any]) -> pl.DataFrame:
@@ -80,11 +82,40 @@ def signed(seed: int) -> dict[str, Interval]:
     return {"notes": forms.notes(seen, notes, as_of="2027-12-31", by=[]).select("low", "high").row(0)}
 
 
+def booked_again(seed: int) -> dict[str, Interval]:
+    """Clients who come every 8 days and book the next visit a day after one, or too late, as is their own habit."""
+    rng = np.random.default_rng(seed)
+    visits_of = rng.integers(2, 10, 120)
+    who, often = np.repeat(np.arange(120), visits_of), rng.beta(BOOKS / 0.5, (1 - BOOKS) / 0.5, 120)
+    day = np.concatenate([np.arange(n) * 8 for n in visits_of])
+    status = ["Occurred" if who[i] == who[i + 1] else None for i in range(len(who) - 1)] + [None]  # the last: to come
+    made = pl.DataFrame({"day": day - 8, "wait": np.where(rng.random(len(who)) < often[who], 24, 180)})
+    at = made.select(pl.lit(FIRST) + pl.duration(days="day", hours="wait")).to_series()
+    seen = world({"client_id": who, "day": day, "status": status, "created_at": at})
+    table = volume.rebooked(seen, as_of="2025-04-30", every="quarter")
+    return {"rebooked": table.select("robust_low", "robust_high").row(0)}
+
+
+def completed(seed: int) -> dict[str, Interval]:
+    """Forms done each day with the same probability: some seen to the day, some between two pulls, some still open."""
+    rng = np.random.default_rng(seed)
+    took, until, early = rng.geometric(DONE, 120), rng.integers(5, 60, 120), rng.integers(0, 4, 120)
+    is_open, between = took > until, rng.random(120) < 0.4
+    least = np.where(is_open, until, np.where(between, (took - early).clip(0), took))
+    most = np.where(between, took - early + 3, took)
+    times = pl.DataFrame({"least": least, "most": most}).with_columns(
+        most=pl.when(~pl.Series(is_open)).then(pl.col("most"))
+    )
+    return {"time_to_complete": forms.turnbull(times).filter(pl.col("day") <= 10).select("low", "high").row(-1)}
+
+
 KNOWN: dict[str, tuple[Callable[[int], dict[str, Interval]], float]] = {
     "cohorts": (returned, STAYS**28),
     "survival": (lapsed, STAYS**21),
     "rates": (missed, MISSES),
     "notes": (signed, SIGNS),
+    "rebooked": (booked_again, BOOKS),
+    "time_to_complete": (completed, (1 - DONE) ** 10),
 }
 
 
