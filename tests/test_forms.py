@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 import pytest
+from edges import shown
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lifelines import KaplanMeierFitter
-from oracle import Oracle, on_worlds
+from oracle import Oracle
 
 from healthie_nb import forms
 from healthie_nb.demo import truth
@@ -31,10 +32,18 @@ START = datetime(2024, 3, 1, 15, tzinfo=UTC)
 FORM_ROLES = pl.DataFrame(
     {"form_id": ["i", "k", "k2", "m"], "role": ["intake", "consent", "consent", "outcome measure"]}
 )
+# Year end, leap day, the days around as_of and a night on which the clocks change; else any.
+EDGES = ["2023-12-31", "2024-01-01", "2024-02-29", "2024-03-01", "2024-03-10", "2024-07-12", "2024-07-15", "2024-07-16"]
+edges = st.builds(
+    lambda day, hour: datetime.fromisoformat(day).replace(hour=hour, tzinfo=UTC),
+    st.sampled_from(EDGES),
+    st.integers(0, 23),
+)
 rows = st.fixed_dictionaries(
     {
-        "client_id": st.sampled_from(["a", "b", "c"]),
-        "starts_at": st.builds(lambda days: START + timedelta(days=days), st.integers(0, 150)),
+        "client_id": st.sampled_from(["a", "b", "c", None]),
+        "starts_at": st.one_of(edges, st.builds(lambda days: START + timedelta(days=days), st.integers(0, 150))),
+        "appointment_type_id": st.sampled_from(["t", "u"]),
         "status": st.sampled_from(["Occurred", "Occurred", "No-Show", "Cancelled", None, "Checked-In"]),
         "provider_id": st.sampled_from(["p", None]),
         "minutes": st.sampled_from([50, None]),
@@ -49,9 +58,11 @@ writings = st.fixed_dictionaries(
 )
 fillings = st.fixed_dictionaries(
     {
-        "client_id": st.sampled_from(["a", "b", "c"]),
-        "form_id": st.sampled_from(["i", "k", "k2", "m", "z"]),
-        "filled_at": st.builds(lambda days: START + timedelta(days=days, hours=-1), st.integers(-20, 150)),
+        "client_id": st.sampled_from(["a", "b", "c", None]),
+        "form_id": st.sampled_from(["i", "k", "k2", "m", "z", None]),
+        "filled_at": st.one_of(
+            edges, st.builds(lambda days: START + timedelta(days=days, hours=-1), st.integers(-20, 150))
+        ),
         "is_finished": st.sampled_from([True, True, False]),
     }
 )
@@ -64,7 +75,31 @@ FILLED = {"client_id": pl.String, "form_id": pl.String, "filled_at": INSTANT, "i
 
 def world_of(given_rows: list[dict[str, Any]]) -> pl.DataFrame:
     made = [row | {"id": str(i), "created_at": START - timedelta(days=30)} for i, row in enumerate(given_rows)]
-    return visits(pl.DataFrame(made, schema=APPOINTMENTS), zone="UTC")
+    roles = pl.DataFrame({"appointment_type_id": ["t", "u"], "role": ["follow-up", "intake"]})
+    return visits(pl.DataFrame(made, schema=APPOINTMENTS), zone="UTC", roles=roles)
+
+
+ROW: dict[str, Any] = {
+    "client_id": "a", "starts_at": START, "appointment_type_id": "u", "status": "Occurred", "provider_id": "p",
+    "minutes": 50,
+}  # fmt: skip
+TIES = [ROW, ROW | {"appointment_type_id": "t", "provider_id": None}, ROW | {"client_id": "b"}]
+TIES += [row | {"starts_at": START + timedelta(days=40)} for row in TIES]
+NOTE = {"appointment": 0, "hours": 1, "signed": [72, 72]}
+FORM = {"client_id": "a", "form_id": "i", "filled_at": START, "is_finished": True}
+# Written twice for one visit; filled in at the very minute of the visit, and twice at one minute.
+NOTED = [NOTE, NOTE | {"signed": []}, NOTE | {"appointment": 1, "signed": [73]}]
+DONE_AT_ONCE = [FORM, FORM | {"form_id": "m"}, FORM | {"form_id": "m"}, FORM | {"client_id": "b", "form_id": "k"}]
+on_noted = shown(
+    *({"given_rows": r, "given_notes": n} for r, n in (([], []), ([ROW], []), ([ROW], [NOTE]), (TIES, NOTED)))
+)
+on_filled = shown(*({"given_rows": r, "given_forms": f} for r, f in (([], []), ([ROW], []), (TIES, DONE_AT_ONCE))))
+SIGNED_UP = pl.DataFrame(
+    {"id": ["a", "b"], "created_at": [START - timedelta(days=1), START - timedelta(days=90)]},
+    schema_overrides={"created_at": INSTANT},
+)
+LATE: dict[str, Any] = {"history_from": "2024-02-29", "clients": SIGNED_UP}
+WHOLE = "first >= date '2024-02-29' and client_id = 'a'"  # of these two, a alone signed up since
 
 
 def is_computable(world: pl.DataFrame) -> bool:
@@ -90,8 +125,8 @@ def chart_notes(given_notes: list[dict[str, Any]], world: pl.DataFrame) -> pl.Da
     return pl.DataFrame(made, schema={"appointment_id": pl.String, "filled_at": INSTANT, "signings": signing})
 
 
-@on_worlds
-@given(st.lists(rows, max_size=12), st.lists(writings, max_size=12))
+@on_noted
+@given(given_rows=st.lists(rows, max_size=12), given_notes=st.lists(writings, max_size=12))
 def test_notes(oracle: Oracle, given_rows: list[dict[str, Any]], given_notes: list[dict[str, Any]]) -> None:
     world = world_of(given_rows)
     if not is_computable(world):
@@ -106,7 +141,8 @@ def test_notes(oracle: Oracle, given_rows: list[dict[str, Any]], given_notes: li
         where filled_at < {night} group by appointment_id),
     judged as (select o.*, n.first_at, n.appointment_id is not null has_note,
           starts_at + to_minutes(coalesce(minutes, 0)) + interval 72 hour deadline
-        from (select distinct appointment_id, month, provider_id, date, starts_at, minutes from o) o
+        from (select distinct appointment_id, appointment_type_id, role, month, provider_id, date, starts_at, minutes
+                from o) o
           left join first_signed n using (appointment_id))"""
     theirs = oracle.rows(f"""{judged}
     select month, provider_id, count(*), count(*) filter (deadline <= {night}),
@@ -117,6 +153,12 @@ def test_notes(oracle: Oracle, given_rows: list[dict[str, Any]], given_notes: li
     from judged group by month, provider_id order by month, provider_id nulls last""")
     columns = ("period", "provider_id", "appointments", "due", "signed", "late", "unsigned", "missing")
     assert ours.select(columns).rows() == theirs
+    for by, column in (("type", "appointment_type_id"), ("role", "role")):
+        sliced = forms.notes(world, written, as_of=AS_OF, by=[by])  # type: ignore[list-item]
+        assert sliced.select(column, "appointments", "due", "signed").rows() == oracle.rows(f"""{judged}
+        select {column}, count(*), count(*) filter (deadline <= {night}),
+            count(*) filter (deadline <= {night} and first_at <= deadline)
+        from judged group by {column} order by {column}""")
     still = oracle.everywhere(world, lambda v: forms.open_notes(v, written, as_of=AS_OF))
     assert still.select("provider_id", "age", "open", "missing").rows() == oracle.rows(f"""{judged}
     select provider_id, case when date '{AS_OF}' - date <= 3 then '0-3 days' when date '{AS_OF}' - date <= 7
@@ -125,8 +167,8 @@ def test_notes(oracle: Oracle, given_rows: list[dict[str, Any]], given_notes: li
     from judged where first_at is null group by all order by provider_id nulls last, max(date) desc""")
 
 
-@on_worlds
-@given(st.lists(rows, max_size=12), st.lists(fillings, max_size=12))
+@on_filled
+@given(given_rows=st.lists(rows, max_size=12), given_forms=st.lists(fillings, max_size=12))
 def test_forms_before_visits(
     oracle: Oracle, given_rows: list[dict[str, Any]], given_forms: list[dict[str, Any]]
 ) -> None:
@@ -136,17 +178,20 @@ def test_forms_before_visits(
     oracle.table("filled", filled)
     oracle.table("form_roles", FORM_ROLES)
     before = oracle.everywhere(world, lambda v: forms.before_first_visit(v, filled, FORM_ROLES, as_of=AS_OF))
-    theirs = oracle.rows(f"""
-    , firsts as (select client_id, min(starts_at) starts_at, min(month) period from visits
-        where date <= date '{AS_OF}' and status not in ('cancelled', 'rescheduled') group by client_id),
+    late = forms.before_first_visit(world, filled, FORM_ROLES, as_of=AS_OF, **LATE)
+    in_sql = f"""
+    , firsts as (select client_id, min(starts_at) starts_at, min(month) period, min(date) first from visits
+        where date <= date '{AS_OF}' and status not in ('cancelled', 'rescheduled') group by client_id
+        having {{whole}}),
     judged as (select *, exists (from done d where d.client_id = f.client_id and d.role = r.role
           and d.filled_at < f.starts_at) is_done
         from firsts f, (values ('intake', 1), ('consent', 2)) r(role, rank)),
     every_role as (select client_id, period, role, rank, is_done from judged union all
         select client_id, period, 'all', 3, bool_and(is_done) from judged group by client_id, period)
     select period, role, count(*), count(*) filter (is_done) from every_role
-    group by period, role, rank order by period, rank""")
-    assert before.select("period", "role", "clients", "done").rows() == theirs
+    group by period, role, rank order by period, rank"""
+    for table, whole in ((before, "true"), (late, WHOLE)):
+        assert table.select("period", "role", "clients", "done").rows() == oracle.rows(in_sql.format(whole=whole))
     asked = pl.DataFrame(
         {"client_id": ["a", "a"], "form_id": ["k", "i"], "filled_form_id": [None, "9"]},
         schema_overrides={"filled_form_id": pl.String},
@@ -165,8 +210,8 @@ def test_forms_before_visits(
     from due order by starts_at, client_id, appointment_id, rank""")
 
 
-@on_worlds
-@given(st.lists(rows, max_size=12), st.lists(fillings, max_size=12))
+@on_filled
+@given(given_rows=st.lists(rows, max_size=12), given_forms=st.lists(fillings, max_size=12))
 def test_measures(oracle: Oracle, given_rows: list[dict[str, Any]], given_forms: list[dict[str, Any]]) -> None:
     world, filled = world_of(given_rows), pl.DataFrame(given_forms, schema=FILLED)
     if not is_computable(world):
@@ -174,16 +219,19 @@ def test_measures(oracle: Oracle, given_rows: list[dict[str, Any]], given_forms:
     oracle.table("filled", filled)
     oracle.table("form_roles", FORM_ROLES)
     ours = oracle.everywhere(world, lambda v: forms.measures(v, filled, FORM_ROLES, as_of=AS_OF))
-    theirs = oracle.rows(f"""
-    , firsts as (select client_id, min(date) first from o group by client_id),
+    late = forms.measures(world, filled, FORM_ROLES, as_of=AS_OF, **LATE)
+    in_sql = f"""
+    , firsts as (select client_id, min(date) first from o group by client_id having {{whole}}),
     cells as (select *, exists (from done d where d.client_id = f.client_id and d.role = 'outcome measure'
           and cast(d.filled_at as date) between f.first + a and f.first + b) is_done
         from firsts f, (values (1, -14, 7), (2, 31, 90)) w(k, a, b)
         where f.first + b <= date '{AS_OF}' and (k = 1 or exists (from o where o.client_id = f.client_id
           and o.date between f.first + a and f.first + b)))
     select k, (select count(*) from cells where cells.k = w.k),
-        (select count(*) from cells where cells.k = w.k and is_done) from (select unnest([1, 2]) k) w order by k""")
-    assert [(k, *row) for k, row in enumerate(ours.select("clients", "done").rows(), start=1)] == theirs
+        (select count(*) from cells where cells.k = w.k and is_done) from (select unnest([1, 2]) k) w order by k"""
+    for table, whole in ((ours, "true"), (late, WHOLE)):
+        counted = [(k, *row) for k, row in enumerate(table.select("clients", "done").rows(), start=1)]
+        assert counted == oracle.rows(in_sql.format(whole=whole))
 
 
 def asked(*rows_given: dict[str, Any]) -> pl.DataFrame:
@@ -207,6 +255,8 @@ BEGUN = {"filled_form_id": "9", "filled_form_is_finished": False}
 DONE = {"filled_form_id": "9", "filled_form_is_finished": True}
 
 
+ASKED = {"form_id": "f", "client_id": "a", "sender_id": "p", "date_to_show": START - timedelta(days=20)}
+ASKED |= {"filled_form_id": None, "filled_form_is_finished": None}
 asking = st.fixed_dictionaries(
     {
         "form_id": st.sampled_from(["f", "g", None]),
@@ -219,8 +269,8 @@ asking = st.fixed_dictionaries(
 )
 
 
-@on_worlds
-@given(st.lists(asking, max_size=25))
+@shown({"given_rows": []}, {"given_rows": [ASKED]}, {"given_rows": [ASKED, ASKED]})
+@given(given_rows=st.lists(asking, max_size=25))
 def test_requests_and_overdue(oracle: Oracle, given_rows: list[dict[str, Any]]) -> None:
     made = [row | {"id": str(i)} for i, row in enumerate(given_rows)]
     whole = pl.concat([asked({}).clear(), pl.DataFrame(made, schema=asked({}).schema)])

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from edges import shown
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle import Oracle, on_worlds
+from oracle import Oracle
+from oracle import on_worlds as drawn_worlds
 from polars.testing import assert_frame_equal
 
 from healthie_nb import engines, volume
@@ -55,6 +57,16 @@ rows = st.fixed_dictionaries(
     }
 )
 worlds = st.lists(rows, max_size=25)
+ROW: dict[str, Any] = {
+    "client_id": "a", "starts_at": datetime(2024, 2, 29, 15, tzinfo=UTC), "status": "Occurred", "provider_id": "p",
+    "appointment_type_id": "t", "modality": "video", "minutes": 30, "cancellation_reason_type": None, "label": None,
+    "lead": 7, "notice": None, "came": True,
+}  # fmt: skip
+# All at one minute: two providers, two lengths, a session, and a visit that is due beside one that is not.
+TIES = [ROW, ROW | {"provider_id": "q"}, ROW | {"minutes": 60}, ROW | {"appointment_type_id": "g"}]
+TIES += [ROW | {"status": "No-Show"}, ROW | {"status": "Cancelled", "notice": 24}, ROW | {"client_id": "b", "lead": 21}]
+WORLDS = [{"given_rows": rows_given} for rows_given in ([], [ROW], TIES)]
+on_worlds = shown(*WORLDS, drawn=settings(drawn_worlds, max_examples=6))
 PEOPLE = pl.DataFrame(
     [(who, datetime(2023, month, 31, tzinfo=UTC)) for who, month in (("a", 12), ("b", 10), ("c", 12), ("e", 12))],
     schema={"id": pl.String, "created_at": pl.Datetime("us", "UTC")},
