@@ -124,7 +124,8 @@ def unmarked(visits: Any, *, as_of: str | date, since: str | date | None = None)
     Columns
     -------
     provider_id String; age String: 0-2 days, 3-7 days, 8-30 days, 31-90 days, over 90 days before `as_of`; unmarked
-    Int64; oldest Date; visits Int64, all of that provider and age; share Float64 unmarked / visits.
+    Int64; oldest Date; visits Int64, all of that provider and age; share Float64 unmarked / visits; low, high Float64,
+    Wilson 95 %; few Boolean, under 30 visits.
 
     Raises
     ------
@@ -150,6 +151,7 @@ def unmarked(visits: Any, *, as_of: str | date, since: str | date | None = None)
     kinds = rows.with_columns(rank=rank, is_unmarked=nw.col("status") == "unrecorded")
     counts = [nw.len().alias("visits"), nw.col("day").min().alias("oldest")]
     ages, is_unmarked = [*AGES.values(), OLDER], pl.col("is_unmarked")
+    low, high = wilson("unmarked", "visits")
     return (
         reduced(kinds.group_by("provider_id", "rank", "is_unmarked").agg(*counts))
         .group_by("provider_id", "rank")
@@ -167,5 +169,8 @@ def unmarked(visits: Any, *, as_of: str | date, since: str | date | None = None)
             (pl.lit(EPOCH) + pl.duration(days="oldest")).alias("oldest"),
             "visits",
             share=pl.col("unmarked") / pl.col("visits"),
+            low=low,
+            high=high,
+            few=pl.col("visits") < FEW,
         )
     )

@@ -11,6 +11,7 @@ from healthie_nb.engines import reduced
 from healthie_nb.newcomers import bookings, choice, day_number, is_end, occurred
 from healthie_nb.privacy import pseudonyms
 from healthie_nb.roles import PROGRAMME_KINDS
+from healthie_nb.stats import FEW, wilson
 from healthie_nb.visits import MetricError, require
 
 STATES: Final = (
@@ -46,7 +47,8 @@ def states(
     Columns
     -------
     state String: in care, completed, lapsed, unknown; reason String; clients Int64, which add up to all who signed
-    up by `as_of` (or whose sign-up is not dated); share Float64 of them, null when there are none.
+    up by `as_of` (or whose sign-up is not dated); share Float64 of them, null when there are none; low, high Float64,
+    Wilson 95 %; few Boolean, under 30 of them.
 
     Raises
     ------
@@ -63,8 +65,8 @@ def states(
     >>> clients = pl.DataFrame({"id": ["ada"], "is_active": [True]}).with_columns(
     ...     group_id=pl.lit(None, pl.String), created_at=pl.lit(None, pl.Date), archived_at=pl.lit(None, pl.Date)
     ... )
-    >>> states(example({"ada": ["2026-01-01"]}), clients, as_of="2026-06-01").filter(pl.col("clients") > 0).rows()
-    [('lapsed', 'not seen', 1, 1.0)]
+    >>> states(example({"ada": ["2026-01-01"]}), clients, as_of="2026-06-01").filter(pl.col("clients") > 0).row(0)[:4]
+    ('lapsed', 'not seen', 1, 1.0)
     """
     return stood(standings(visits, clients, as_of=as_of, gap_days=gap_days, programmes=programmes))
 
@@ -104,11 +106,13 @@ def _completing(programmes: pl.DataFrame | None) -> tuple[list[str], list[str]]:
 
 def stood(standing: pl.DataFrame) -> pl.DataFrame:
     """Rows of `states` from one row per client, as `standings` gives them."""
+    total, (low, high) = standing.height, wilson("clients", pl.lit(standing.height))
     return (
         pl.DataFrame(STATES, schema=["state", "reason"], orient="row")
         .join(standing.group_by("standing").len("clients"), left_on="reason", right_on="standing", how="left")
         .with_columns(pl.col("clients").fill_null(0).cast(pl.Int64))
-        .with_columns(share=pl.when(pl.lit(standing.height > 0)).then(pl.col("clients") / standing.height))
+        .with_columns(share=pl.when(pl.lit(total > 0)).then(pl.col("clients") / total), low=low, high=high)
+        .with_columns(few=pl.lit(total < FEW))
     )
 
 

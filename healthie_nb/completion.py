@@ -8,7 +8,7 @@ import polars as pl
 
 from healthie_nb.chart_notes import night
 from healthie_nb.newcomers import day_number
-from healthie_nb.stats import Z
+from healthie_nb.stats import FEW, Z
 from healthie_nb.visits import require
 
 MIN_LEDGER_DAYS: Final = 28
@@ -87,7 +87,7 @@ def time_to_complete(
     -------
     form_id String; day Int64; requests Int64 of the form; at_risk, events Float64, expected where bounds leave it open;
     survival Float64; low, high Float64, log-log 95 % from Greenwood's variance of these, a little too narrow where
-    bounds are wide, null where survival is 0 or 1.
+    bounds are wide, null where survival is 0 or 1; few Boolean, under 30 at risk.
 
     Raises
     ------
@@ -207,7 +207,7 @@ def turnbull(times: pl.DataFrame) -> pl.DataFrame:
 
     Columns
     -------
-    day, requests Int64; at_risk, events, survival, low, high Float64, as `time_to_complete`.
+    day, requests Int64; at_risk, events, survival, low, high Float64, few Boolean, as `time_to_complete`.
 
     Source
     ------
@@ -221,9 +221,8 @@ def turnbull(times: pl.DataFrame) -> pl.DataFrame:
     """
     if times.is_empty():
         counts = dict.fromkeys(("day", "requests"), pl.Int64())
-        return pl.DataFrame(
-            schema=counts | dict.fromkeys(("at_risk", "events", "survival", "low", "high"), pl.Float64())
-        )
+        shares = dict.fromkeys(("at_risk", "events", "survival", "low", "high"), pl.Float64())
+        return pl.DataFrame(schema={**counts, **shares, "few": pl.Boolean()})
     kinds = times.group_by("least", "most").len("n").sort("least", "most", nulls_last=True)
     is_done = kinds["most"].is_not_null().to_numpy()
     least = kinds["least"].to_numpy().astype(np.int64)
@@ -263,5 +262,5 @@ def _curve(days: Ints, at_risk: Floats, events: Floats, survival: Floats, reques
     bounds = {"low": survival**wide, "high": survival ** (1 / wide)}
     counts = {"day": days, "requests": np.full(len(days), requests), "at_risk": at_risk, "events": events}
     return pl.DataFrame(counts | {"survival": survival} | bounds).with_columns(
-        pl.when(pl.Series(is_inside)).then(pl.col("low", "high"))
+        pl.when(pl.Series(is_inside)).then(pl.col("low", "high")), few=pl.col("at_risk") < FEW
     )

@@ -85,7 +85,7 @@ LAYOUTS: Final[Mapping[str, Layout | str]] = {
     "funnel": Layout(("step",), ("clients", "before", "too_recent"), (), (*_RATE, "median_days"),
                      {"before": ("clients",)}, leaving={"clients": ()}, same=("too_recent",),
                      follows={"before": "clients"}),
-    "states": Layout(("state", "reason"), ("clients",), (), ("share",), adds_up=True),
+    "states": Layout(("state", "reason"), ("clients",), (), ("share", "low", "high", "few"), adds_up=True),
     "flow": Layout(("period",), ("before", "new", "kept", "returned", "left", "active", "unknown"), (), ("is_open",),
                    {"active": ("new", "kept", "returned"), "before": ("kept", "left")}, follows={"before": "active"}),
     "survival": _BY_DAY,

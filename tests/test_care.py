@@ -8,6 +8,7 @@ import pytest
 from lifelines import KaplanMeierFitter
 from lifelines.statistics import logrank_test
 from scipy.stats import binom
+from statsmodels.stats.proportion import proportion_confint
 
 from healthie_nb.retention import (
     chance_limits,
@@ -219,6 +220,19 @@ def test_file_of_programmes_tells_who_completed_care(tmp_path: Path) -> None:
 def test_programme_of_an_unknown_kind_is_refused() -> None:
     with pytest.raises(MetricError, match="kind is 'club'; allowed are 'group', 'closing type'"):
         states(example({"a": ["2026-01-01"]}), clients(a={}), as_of="2026-06-30", programmes=programmes("1", "club"))
+
+
+def test_share_of_a_state_has_wilsons_interval() -> None:
+    rows = example({f"a{k}": ["2026-05-20"] for k in range(12)} | {f"b{k}": ["2026-01-05"] for k in range(28)})
+    people = clients(**{name: {} for name in rows["client_id"]})
+    for table, few in ((people, False), (people.head(29), True)):
+        ours = states(rows, table, as_of="2026-06-30")
+        theirs = [proportion_confint(count, table.height, method="wilson") for count in ours["clients"]]
+        assert ours["low"].to_list() == pytest.approx([low for low, _ in theirs])
+        assert ours["high"].to_list() == pytest.approx([high for _, high in theirs])
+        assert ours["few"].to_list() == [few] * ours.height
+    nobody = states(rows, people.clear(), as_of="2026-06-30")
+    assert nobody.select(pl.col("share", "low", "high").is_null().all()).row(0) == (True, True, True)
 
 
 def test_archived_after_lapsing_is_lapsed() -> None:

@@ -366,7 +366,7 @@ def test_requests_from_before_the_ledger_are_left_out() -> None:
 def test_times_are_shown_only_when_the_ledger_is_old_enough() -> None:
     given_frames = (ledger(("1", 5, "Open", 3), ("1", 10, "Completed", 8)), PULLS, asked({}), CLIENTS)
     curve = forms.time_to_complete(*given_frames, as_of="2024-06-30")
-    assert curve.select("form_id", "day", "survival").rows() == [("f", 0, 1.0), ("f", 5, 0.0)]
+    assert curve.select("form_id", "day", "survival", "few").rows() == [("f", 0, 1.0, True), ("f", 5, 0.0, True)]
     young = forms.time_to_complete(*given_frames, as_of="2024-03-20")
     assert young.is_empty()
     assert young.schema == curve.schema
@@ -389,6 +389,7 @@ def test_without_bounds_it_is_kaplan_meier(given_times: list[tuple[int, bool]]) 
     assert ours.height == theirs.height
     for name in ("at_risk", "events", "survival", "low", "high"):
         assert ours[name].to_list() == pytest.approx(ours[f"{name}_theirs"].cast(pl.Float64).to_list(), abs=1e-5)
+    assert ours["few"].to_list() == (ours["at_risk_theirs"] < 30).to_list()
 
 
 def test_with_bounds_it_is_lifelines_estimate() -> None:

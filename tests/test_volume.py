@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from oracle import Oracle
 from oracle import on_worlds as drawn_worlds
 from polars.testing import assert_frame_equal
+from statsmodels.stats.proportion import proportion_confint
 
 from healthie_nb import engines, volume
 from healthie_nb.demo import Settings as Behaviour
@@ -317,6 +318,10 @@ def test_cancellations_and_unmarked(oracle: Oracle, given_rows: list[dict[str, A
         assert both[0].sort(own).equals(both[1].sort(own))
         assert one.height == both[1].height
     unmarked = oracle.everywhere(world, lambda v: volume.unmarked(v, as_of=AS_OF))
+    bounds = [proportion_confint(*row, method="wilson") for row in unmarked.select("unmarked", "visits").rows()]
+    assert unmarked["low"].to_list() == pytest.approx([low for low, _ in bounds])
+    assert unmarked["high"].to_list() == pytest.approx([high for _, high in bounds])
+    assert unmarked["few"].to_list() == (unmarked["visits"] < 30).to_list()
     assert unmarked.select("provider_id", "age", "unmarked", "oldest", "visits").rows() == oracle.rows(f"""
     , a as (select *, date '{AS_OF}' - date age, case when age <= 2 then '0-2 days' when age <= 7 then '3-7 days'
         when age <= 30 then '8-30 days' when age <= 90 then '31-90 days' else 'over 90 days' end bracket from p)

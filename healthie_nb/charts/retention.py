@@ -29,6 +29,7 @@ CURVE: Final = {
     "censored:Q": "Censored since",
 }
 LIMITED: Final = {"n:Q": "n, have had that long", "hits:Q": "Came again", **limits.LIMITED}
+STANDING: Final = {"count:Q": "Clients", "text:N": "Share", "interval:N": "95 % interval (Wilson)", "n:Q": "n"}
 STEP: Final = {"text:N": "Of the step before", "interval:N": "95 % interval (Wilson)", "n:Q": "n, the step before"}
 
 
@@ -235,13 +236,14 @@ def states_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]:
         pl.lit(0).alias("rank"),
         pl.col("clients").alias("count"),
         pl.col("share").round(4).alias("rate"),
-        wording.share("share", few=False).alias("text"),
+        wording.share("share").alias("text"),
+        wording.interval(),
         pl.lit(total).alias("n"),
     )
     ends = rows.select("row", total="count", text=pl.format("{}  ·  {}", wording.number("count"), "text"))
     told = (f"{row}: {text}" for row, _, text in ends.rows())
     said = f"Bars of {wording.told(total)} clients by where they stand. {'; '.join(told)}."
-    remarks = wording.remarks(table, synthetic=synthetic)
+    remarks = wording.remarks(table, synthetic=synthetic, n="clients")
     return marks.parts(tables.STATES, remarks, said, rows=marks.placed(rows), ends=marks.placed(ends, "total"))
 
 
@@ -353,6 +355,6 @@ second_visit = marks.drawn(lambda: marks.trend("came again"), second_visit_parts
 chance_limits = marks.drawn(lambda: limits.drawing("new clients", "came again", LIMITED), chance_limits_parts)
 survival = marks.drawn(lambda: marks.curves("share without it", "days since the first visit", CURVE), survival_parts)
 funnel = marks.drawn(_funnel, funnel_parts)
-states = marks.drawn(lambda: marks.bars("clients", {"count:Q": "Clients", "text:N": "Share", "n:Q": "n"}), states_parts)
+states = marks.drawn(lambda: marks.bars("clients", STANDING), states_parts)
 flow = marks.drawn(_flow, flow_parts)
 definitions = marks.drawn(lambda: marks.dots("retained"), definitions_parts)

@@ -269,7 +269,7 @@ def states(table: pl.DataFrame, *, synthetic: bool) -> Table:
 
     Columns
     -------
-    reason; clients; share of all.
+    reason; clients; share of all, with its interval.
 
     Source
     ------
@@ -295,8 +295,8 @@ def states(table: pl.DataFrame, *, synthetic: bool) -> Table:
     unknown    archived             0     0%
     unknown    no visit yet         0     0%
     """
-    rows = table.select("state", "reason", number("clients"), share("share", few=False))
-    return Table("states", STATES, remarks(table, synthetic=synthetic), rows, group="state")
+    rows = table.select("state", "reason", number("clients"), rated("share"))
+    return Table("states", STATES, remarks(table, synthetic=synthetic, n="clients"), rows, group="state")
 
 
 def flow(table: pl.DataFrame, *, every: Every, synthetic: bool) -> Table:
