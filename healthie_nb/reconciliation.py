@@ -6,7 +6,7 @@ from typing import Final, Literal, get_args
 import polars as pl
 
 from healthie_nb.newcomers import EPOCH, choice, day_number
-from healthie_nb.visits import fixed_status, require
+from healthie_nb.visits import fixed_status, known_zone, require
 
 Side = Literal["provider", "type", "day"]
 
@@ -53,7 +53,7 @@ def reconcile(
 
     Raises
     ------
-    MetricError for an option that is not allowed, or a missing column.
+    MetricError for an option that is not allowed, an unknown zone, or a missing column.
 
     Source
     ------
@@ -79,7 +79,7 @@ def reconcile(
     choice(side, get_args(Side), name="side")
     require(summary, _NEEDS, query="appointments_summary")
     first, last = (EPOCH + timedelta(days=day_number(day, name=name)) for day, name in ((start, "start"), (end, "end")))
-    day = pl.col("starts_at").dt.convert_time_zone(zone).dt.date()
+    day = pl.col("starts_at").dt.convert_time_zone(known_zone(zone)).dt.date()
     require(appointments, ["id", "starts_at", "status", "provider_id", "appointment_type_id"], query="appointments")
     names = _names(providers, appointment_types, side)
     ours = _ours(appointments.with_columns(date=day).filter(pl.col("date").is_between(first, last)), names, side)

@@ -1,5 +1,6 @@
 """Appointments as visits: one row per client and appointment, with a fixed status and the practice's own calendar."""
 
+import difflib
 import zoneinfo
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -113,7 +114,7 @@ def visits(
         .with_columns(
             healthie_status=pl.col("status"),
             status=_status(),
-            local=pl.col("starts_at").dt.convert_time_zone(_known_zone(zone)),
+            local=pl.col("starts_at").dt.convert_time_zone(known_zone(zone)),
         )
         .pipe(_with_role, roles)
         .pipe(_with_reason, cancellation_reasons)
@@ -203,12 +204,20 @@ def require(frame: pl.DataFrame | pl.LazyFrame, columns: "Iterable[str]", *, que
     raise MetricError(f"{query} lack {', '.join(lacking)}: {source} gives them; load {query} with it, whole.")
 
 
-def _known_zone(zone: str) -> str:
-    if zone not in zoneinfo.available_timezones():
-        raise MetricError(
-            f"unknown time zone {zone!r}: give an IANA name, such as 'America/Chicago' or 'Europe/Berlin'."
-        )
-    return zone
+def known_zone(zone: str) -> str:
+    """Return `zone` when it is an IANA name.
+
+    Raises
+    ------
+    MetricError with the names that are like it.
+    """
+    known = zoneinfo.available_timezones()
+    if zone in known:
+        return zone
+    word = zone.strip().replace(" ", "_").lower()
+    cities = sorted(name for name in known if word and word in name.lower().rpartition("/")[2])
+    such = cities[:3] or difflib.get_close_matches(zone, known, cutoff=0.8) or ["America/Chicago", "Europe/Berlin"]
+    raise MetricError(f"unknown time zone {zone!r}: give an IANA name, such as {' or '.join(map(repr, such))}.")
 
 
 def _parts(

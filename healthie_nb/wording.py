@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from healthie_nb.newcomers import offset
 from healthie_nb.stats import FEW as LEAST
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ SYNTHETIC: Final = "Demo practice: synthetic data"
 FEW: Final = f"* under {LEAST}"
 ALL: Final = "all"  # the series of what is not split
 OPEN: Final = "Hatched or hollow: not over yet, and still changing"
+DAY: Final = "%-d %b %Y"
 NOBODY: Final = "none"  # where an id is null
 
 
@@ -76,8 +78,12 @@ def told(count: float | None) -> str:
     return "too few to tell" if count is None else f"{count:,}"
 
 
-def period(column: str, every: Every | str) -> pl.Expr:
-    """Calendar period as people say it: Jan 2026, Q1 2026, or a week or day by its date, 5 Jan 2026.
+def period(column: str, every: Every) -> pl.Expr:
+    """Calendar period as people say it: Jan 2026, Q1 2026, or a week by its first day, 5 Jan 2026.
+
+    Raises
+    ------
+    MetricError for a period that is not allowed.
 
     Examples
     --------
@@ -86,15 +92,16 @@ def period(column: str, every: Every | str) -> pl.Expr:
     >>> [row.select(period("cohort", every)).item() for every in ("week", "month", "quarter")]
     ['5 Jan 2026', 'Jan 2026', 'Q1 2026']
     """
+    offset(every)
     first_day = pl.col(column)
     if every == "quarter":
         return pl.format("Q{} {}", first_day.dt.quarter(), first_day.dt.year()).alias(column)
-    return first_day.dt.to_string("%b %Y" if every == "month" else "%-d %b %Y")
+    return first_day.dt.to_string("%b %Y" if every == "month" else DAY)
 
 
 def day(column: str) -> pl.Expr:
     """Date as people write it, 5 Jan 2026; empty where there is none."""
-    return period(column, "day").fill_null("")
+    return pl.col(column).dt.to_string(DAY).fill_null("")
 
 
 def named(column: str, names: Mapping[str, str] | None) -> pl.Expr:

@@ -17,7 +17,7 @@ import pytest
 import vl_convert
 from gallery import CHARTS, Shown
 
-from healthie_nb import attendance, charts, display, forms, retention, volume
+from healthie_nb import attendance, charts, display, forms, retention, tables, volume
 from healthie_nb.charts import marks
 from healthie_nb.newcomers import Every
 from healthie_nb.roles import COLUMNS
@@ -281,6 +281,20 @@ def test_split_cohorts_are_refused() -> None:
             every="month",
             synthetic=False,
         )
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [one for one in CHARTS if "every" in inspect.signature(getattr(charts, one.name)).parameters],
+    ids=lambda shown: shown.name,
+)
+def test_period_that_is_none_is_refused_with_the_list(shown: Shown) -> None:
+    """By a chart and by its table."""
+    for room in (charts, tables):
+        drawn = getattr(room, shown.name)
+        given = {name: value for name, value in shown.options.items() if name in inspect.signature(drawn).parameters}
+        with pytest.raises(MetricError, match="every is 'day'; allowed are 'week', 'month', 'quarter'"):
+            drawn(shown.rows, **{**given, "every": "day", "synthetic": False})
 
 
 # -- what is drawn beside the rows -----------------------------------------------------------------------------------

@@ -188,6 +188,14 @@ def test_unknown_zone_says_what_is_allowed(zone: str) -> None:
         visits(appointments({}), zone=zone)
 
 
+@pytest.mark.parametrize(
+    ("zone", "such"), [("chicago", "America/Chicago"), ("America/Chicgo", "America/Chicago"), ("New York", "New_York")]
+)
+def test_zone_that_is_nearly_one_is_answered_with_what_it_may_mean(zone: str, such: str) -> None:
+    with pytest.raises(MetricError, match=f"unknown time zone '{zone}': give an IANA name, such as '.*{such}'"):
+        visits(appointments({}), zone=zone)
+
+
 def test_missing_column_names_the_query() -> None:
     with pytest.raises(MetricError, match=r"appointments lack starts_at: queries/appointments\.graphql"):
         visits(appointments({}).drop("starts_at"), zone="UTC")

@@ -607,6 +607,12 @@ def test_totals_still_being_made_are_not_compared(small_world: World, practice_a
     assert table["reason"].unique().to_list() == ["Healthie is still making its totals: ask again in some minutes"]
 
 
+def test_totals_of_an_unknown_zone_are_refused(practice: Practice) -> None:
+    rows, given_totals = practice.load("appointments", **SPAN), totals(practice)
+    with pytest.raises(MetricError, match="unknown time zone 'Mars': give an IANA name"):
+        volume.reconcile(rows, **{**given_totals, "zone": "Mars"})
+
+
 def test_summary_without_its_lists_names_the_query(practice: Practice) -> None:
     given_totals = totals(practice)
     given_totals["summary"] = given_totals["summary"].drop("by_type")

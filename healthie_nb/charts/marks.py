@@ -14,10 +14,13 @@ import altair as alt
 import polars as pl
 
 from healthie_nb import display, wording
+from healthie_nb.newcomers import offset
 from healthie_nb.targets import SHARES, of_metric
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+    from healthie_nb.newcomers import Every
 
 P = ParamSpec("P")
 Drawn = TypeVar("Drawn", alt.LayerChart, alt.HConcatChart)
@@ -79,13 +82,17 @@ def rated(hits: str, of: str, *, rate: str = "rate", low: str = "low", high: str
     ]
 
 
-def period(column: str, every: str, *, is_open: str | pl.Expr = "is_open") -> list[pl.Expr]:
+def period(column: str, every: Every, *, is_open: str | pl.Expr = "is_open") -> list[pl.Expr]:
     """Columns of a calendar period: at, until, period, is_open, state.
 
     Days are midnight on the reader's clock: a date alone is read as UTC, which is the day before in America.
+
+    Raises
+    ------
+    MetricError for a period that is not allowed.
     """
     open_ = pl.col(is_open) if isinstance(is_open, str) else is_open
-    first, after = pl.col(column), pl.col(column).dt.offset_by({"week": "1w", "month": "1mo", "quarter": "1q"}[every])
+    first, after = pl.col(column), pl.col(column).dt.offset_by(offset(every))
     return [
         moment(first).alias("at"),
         moment(after).alias("until"),
