@@ -48,7 +48,7 @@ def ledger_standing(ledger_counts: pl.DataFrame, *, as_of: str | date, min_days:
     >>> ledger_standing(pulls, as_of="2026-06-30")["says"].item()
     'the ledger spans 10 days in 2 pulls; times to completion need 28: load form_requests every day until then'
     """
-    require(ledger_counts, ["seen_at"], query="form_requests")
+    require(ledger_counts, ["seen_at"], query="ledger_counts")
     pulls = ledger_counts.select(pl.col("seen_at").unique()).filter(pl.col("seen_at") < night(as_of))
     span = (pl.col("seen_at").max() - pl.col("seen_at").min()).dt.total_days().fill_null(0)
     needs = f"; times to completion need {min_days}: load form_requests every day until then"
@@ -161,7 +161,8 @@ def request_times(
     >>> request_times(seen, pulls, asked, clients, as_of="2026-06-30").rows()
     [('1', 'f', 0, 4)]
     """
-    require(ledger_seen, LEDGER, query="form_requests")
+    require(ledger_seen, LEDGER, query="ledger_seen")
+    require(ledger_counts, ["seen_at"], query="ledger_counts")
     require(form_requests, ["id", "form_id", "client_id"], query="form_requests")
     require(clients, ["id", "is_active", "archived_at"], query="clients")
     day_number(as_of)

@@ -29,7 +29,10 @@ def reducible(visits: Any, *needs: str) -> nw.LazyFrame[Any]:
     there = rows.collect_schema().names()
     lacking = [name for name in needs if name not in there]
     if lacking:
-        raise MetricError(f"these visits lack {', '.join(lacking)}: make them with visits(appointments, zone=...)")
+        raise MetricError(
+            f"these visits lack {', '.join(lacking)}: make them with visits(appointments, zone=...), of the rows that "
+            "queries/appointments.graphql gives"
+        )
     return rows
 
 

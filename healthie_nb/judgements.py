@@ -75,7 +75,7 @@ def as_of(given: Given) -> Judgement:
 def reconciled(given: Given) -> Judgement:
     """Judge how much our counts differ from Healthie's totals."""
     assert given.reconciled is not None
-    require(given.reconciled, ["ours", "difference"], query="appointments_summary")
+    require(given.reconciled, ["ours", "difference"], query="reconciled")
     if given.reconciled["difference"].null_count() == given.reconciled.height > 0:
         return "amber", "Healthie's totals are not ready"
     apart = int(given.reconciled["difference"].abs().sum())

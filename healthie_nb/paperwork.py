@@ -270,7 +270,7 @@ def _seen_in(visits: Any, as_of: str | date, windows: Sequence[tuple[int, int]])
 
 
 def _roles(form_roles: pl.DataFrame, wanted: Collection[str]) -> pl.DataFrame:
-    require(form_roles, ["form_id", "role"], query="roles")
+    require(form_roles, ["form_id", "role"], query="form_roles")
     for role in wanted:
         choice(role, FORM_ROLES, name="role")
     return form_roles.filter(pl.col("role").is_in(list(wanted))).select("form_id", "role").unique().sort("form_id")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
 import narwhals as nw
 import polars as pl
@@ -47,6 +47,8 @@ __all__ = [
     "survival",
     "worklist",
 ]
+
+_COHORTS: Final = ("period", "label", "is_open", "eligible", "returned", "rate")
 
 
 def cohorts(
@@ -142,6 +144,10 @@ def means(table: pl.DataFrame) -> pl.DataFrame:
     eligible, each client alike; simple Float64, the mean of the rates, each cohort alike; low, high Float64, Wilson
     95 % of weighted; few Boolean, under 30 eligible.
 
+    Raises
+    ------
+    MetricError for a missing column.
+
     Source
     ------
     `cohorts`.
@@ -153,6 +159,7 @@ def means(table: pl.DataFrame) -> pl.DataFrame:
     >>> means(pl.DataFrame(made)).select(pl.col("weighted").round(3), "simple").row(0)
     (0.018, 0.1)
     """
+    require(table, _COHORTS, query="cohorts")
     splits = [name for name in SPLITS.values() if name in table.columns]
     low, high = wilson("returned", "eligible")
     return (
@@ -192,7 +199,7 @@ def chance_limits(table: pl.DataFrame) -> pl.DataFrame:
 
     Raises
     ------
-    MetricError for a table that is not split, or has more than one stretch of time.
+    MetricError for a table that is not split, has more than one stretch of time, or lacks a column.
 
     Source
     ------
@@ -205,6 +212,7 @@ def chance_limits(table: pl.DataFrame) -> pl.DataFrame:
     >>> chance_limits(pl.DataFrame(made)).select("provider_id", "rate", "standing").rows()
     [('p', 0.75, 'within'), ('q', 0.4, 'below 99.8 %')]
     """
+    require(table, _COHORTS, query="cohorts")
     splits = [name for name in SPLITS.values() if name in table.columns]
     if not splits:
         raise MetricError("these cohorts are not split: make them with split='provider', or another one.")

@@ -253,6 +253,10 @@ def unmapped(appointment_types: pl.DataFrame, roles: pl.DataFrame) -> pl.DataFra
     -------
     appointment_type_id, name String.
 
+    Raises
+    ------
+    MetricError for a missing column.
+
     Source
     ------
     queries/appointment_types.graphql; `roles` from `read`.
@@ -264,6 +268,7 @@ def unmapped(appointment_types: pl.DataFrame, roles: pl.DataFrame) -> pl.DataFra
     ['Zebra']
     """
     require(appointment_types, ["id", "name"], query="appointment_types")
+    require(roles, ["appointment_type_id", "role"], query="roles")
     types = appointment_types.select(appointment_type_id="id", name="name")
     given = roles.filter(pl.col("role").is_not_null())
     return types.join(given, on="appointment_type_id", how="anti").sort("name", "appointment_type_id")
@@ -280,6 +285,10 @@ def unmapped_forms(form_templates: pl.DataFrame, form_roles: pl.DataFrame) -> pl
     -------
     form_id, name String.
 
+    Raises
+    ------
+    MetricError for a missing column.
+
     Source
     ------
     queries/form_templates.graphql; `form_roles` from `read`.
@@ -291,6 +300,7 @@ def unmapped_forms(form_templates: pl.DataFrame, form_roles: pl.DataFrame) -> pl
     ['Zebra']
     """
     require(form_templates, ["id", "name", "is_chart_note"], query="form_templates")
+    require(form_roles, ["form_id", "role"], query="form_roles")
     forms = form_templates.filter(~pl.col("is_chart_note").fill_null(value=False)).select(form_id="id", name="name")
     given = form_roles.filter(pl.col("role").is_not_null())
     return forms.join(given, on="form_id", how="anti").sort("name", "form_id")

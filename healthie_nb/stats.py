@@ -7,6 +7,8 @@ from typing import Final
 import numpy as np
 import polars as pl
 
+from healthie_nb.visits import require
+
 __all__ = ["against_chance", "clustered", "funnel_limits", "kaplan_meier", "logrank", "median", "wilson"]
 
 Z: Final = 1.959963984540054  # two-sided 95 %
@@ -107,6 +109,10 @@ def kaplan_meier(spells: pl.DataFrame) -> pl.DataFrame:
     day Int64; at_risk, events, censored Int64, at_risk just before the day's events; survival Float64 in 0..1; se
     Float64, Greenwood; low, high Float64, log-log 95 %, null where survival is 0 or 1, where it is not defined.
 
+    Raises
+    ------
+    MetricError for a missing column.
+
     Source
     ------
     `spells`: days Int64 from 0, ended Boolean (false: censored). Survival and interval are scipy.stats.ecdf's.
@@ -117,6 +123,7 @@ def kaplan_meier(spells: pl.DataFrame) -> pl.DataFrame:
     >>> kaplan_meier(spells).select("day", "at_risk", "events", "censored", pl.col("survival").round(3)).rows()
     [(0, 3, 0, 0, 1.0), (1, 3, 1, 0, 0.667), (2, 2, 1, 1, 0.333)]
     """
+    require(spells, ["days", "ended"], query="spells")
     is_event = pl.col("ended")
     hazard = pl.col("events") / (pl.col("at_risk") * (pl.col("at_risk") - pl.col("events")))
     counts = (
@@ -198,7 +205,7 @@ def logrank(spells: pl.DataFrame, *, group: str) -> pl.DataFrame:
 
     Raises
     ------
-    ValueError when `group` does not have exactly two values.
+    ValueError when `group` does not have exactly two values; MetricError for a missing column.
 
     Source
     ------
@@ -212,6 +219,7 @@ def logrank(spells: pl.DataFrame, *, group: str) -> pl.DataFrame:
     """
     from scipy import stats  # noqa: PLC0415, a second that only survival and limits need
 
+    require(spells, ["days", "ended", group], query="spells")
     names = spells[group].unique().sort()
     if len(names) != 2:  # noqa: PLR2004
         raise ValueError(

@@ -47,6 +47,16 @@ STATUSES: Final = {
 }
 CANCELLED: Final = ("cancelled", "late_cancelled")
 UNMAPPED: Final = "unmapped"  # the role of types that were given none, where others were
+# What frames that are no query's come from, by the name they go by.
+MADE_BY: Final = {
+    **dict.fromkeys(("roles", "form_roles", "test_clients", "programmes", "targets"), "roles.read"),
+    "ledger_seen": "practice.ledger.seen()",
+    "ledger_counts": "practice.ledger.counts()",
+    "cohorts": "retention.cohorts",
+    "spells": "retention.spells",
+    "readiness": "forms.readiness",
+    "reconciled": "volume.reconcile",
+}
 
 Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 
@@ -191,7 +201,7 @@ def example(days: "Mapping[str, Sequence[str]]") -> pl.DataFrame:
 
 
 def require(frame: pl.DataFrame | pl.LazyFrame, columns: "Iterable[str]", *, query: str) -> None:
-    """Refuse a frame that lacks columns, naming the query that gives them.
+    """Refuse a frame that lacks columns, naming the query, or the function, that gives them.
 
     Raises
     ------
@@ -200,8 +210,11 @@ def require(frame: pl.DataFrame | pl.LazyFrame, columns: "Iterable[str]", *, que
     lacking = [name for name in columns if name not in frame.collect_schema().names()]
     if not lacking:
         return
-    source = "roles.read" if query in ("roles", "test_clients", "programmes", "targets") else f"queries/{query}.graphql"
-    raise MetricError(f"{query} lack {', '.join(lacking)}: {source} gives them; load {query} with it, whole.")
+    if query in MADE_BY:
+        raise MetricError(f"{query} lack {', '.join(lacking)}: {MADE_BY[query]} gives them.")
+    raise MetricError(
+        f"{query} lack {', '.join(lacking)}: queries/{query}.graphql gives them; load {query} with it, whole."
+    )
 
 
 def known_zone(zone: str) -> str:

@@ -23,7 +23,7 @@ from healthie_nb.retention import (
     worklist,
 )
 from healthie_nb.roles import read
-from healthie_nb.stats import logrank, median
+from healthie_nb.stats import kaplan_meier, logrank, median
 from healthie_nb.visits import MetricError, example
 
 KEY = b"kept with the store, never shown"
@@ -280,3 +280,18 @@ def test_roles_decide_what_is_clinical() -> None:
     assert cohorts(rows, as_of="2026-06-30")["returned"].item() == 1
     named = rows.with_columns(role=pl.Series(["intake", "admin"]))
     assert cohorts(named, as_of="2026-06-30")["returned"].item() == 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        (lambda table: means(table.drop("rate")), "cohorts lack rate: retention.cohorts gives them"),
+        (lambda table: chance_limits(table.drop("label")), "cohorts lack label: retention.cohorts gives them"),
+        (kaplan_meier, "spells lack days, ended: retention.spells gives them"),
+        (lambda table: logrank(table, group="site"), "spells lack days, ended, site: retention.spells gives them"),
+    ],
+)
+def test_missing_columns_of_a_table_name_the_metric_that_gives_it(asked: Any, says: str) -> None:
+    table = cohorts(example({"a": ["2026-01-05"]}), as_of="2026-06-30", split="provider")
+    with pytest.raises(MetricError, match=says):
+        asked(table)

@@ -283,6 +283,19 @@ def test_split_cohorts_are_refused() -> None:
         )
 
 
+@pytest.mark.parametrize("shown", {one.name: one for one in CHARTS}.values(), ids=lambda shown: shown.name)
+def test_table_that_lacks_a_column_is_answered_with_the_metric_that_gives_it(shown: Shown) -> None:
+    """Whichever it lacks: it is drawn without, or refused in our words."""
+    made, refused = getattr(charts, f"{shown.name}_parts"), 0
+    for column in shown.rows.columns:
+        says = rf"charts\.{shown.name}: the table lacks {column}; draw the rows of \w+\.\w+, with every column"
+        try:
+            marks.told_of(made, shown.rows.drop(column), synthetic=True, **shown.options, **shown.more)
+        except MetricError as error:
+            refused += bool(re.match(says, str(error)))
+    assert refused
+
+
 @pytest.mark.parametrize(
     "shown",
     [one for one in CHARTS if "every" in inspect.signature(getattr(charts, one.name)).parameters],

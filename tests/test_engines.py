@@ -271,7 +271,9 @@ def test_frame_of_another_kind_is_refused_with_the_allowed_ones() -> None:
 
 
 def test_missing_column_says_how_visits_are_made() -> None:
-    with pytest.raises(MetricError, match="these visits lack day, status: make them with visits"):
+    with pytest.raises(
+        MetricError, match=r"these visits lack day, status: make them .* queries/appointments\.graphql gives"
+    ):
         reducible(pl.DataFrame({"client_id": ["7"]}), "client_id", "day", "status")
 
 

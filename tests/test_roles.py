@@ -167,3 +167,11 @@ def test_rows_of_no_client_are_kept_and_rows_that_name_none_refused() -> None:
     assert without_tests(pl.DataFrame({"client_id": ["7", None, "8"]}), tests)["client_id"].to_list() == [None, "8"]
     with pytest.raises(MetricError, match="clients lack id"):
         without_tests(pl.DataFrame({"name": ["x"]}), tests)
+
+
+def test_roles_that_lack_a_column_name_what_gives_them() -> None:
+    given = pl.DataFrame({"id": ["1"], "name": ["x"], "is_chart_note": [False]})
+    with pytest.raises(MetricError, match=r"roles lack appointment_type_id: roles\.read gives them"):
+        unmapped(types(a="x"), pl.DataFrame({"role": ["intake"]}))
+    with pytest.raises(MetricError, match=r"form_roles lack role: roles\.read gives them"):
+        unmapped_forms(given, pl.DataFrame({"form_id": ["1"]}))

@@ -8,7 +8,7 @@ import altair as alt
 import polars as pl
 
 from healthie_nb import display
-from healthie_nb.charts.marks import parts, told
+from healthie_nb.charts.marks import parts, told, told_of
 from healthie_nb.stats import FEW as LEAST
 from healthie_nb.tables.retention import RETURNED, SETTLING, unsplit
 from healthie_nb.wording import interval, period, remarks, share
@@ -53,7 +53,7 @@ def cohorts(table: pl.DataFrame, *, every: Every, synthetic: bool) -> alt.LayerC
 
     Raises
     ------
-    MetricError for a table split by provider, type, modality or source.
+    MetricError for a table split by provider, type, modality or source, or one that lacks a column.
 
     Examples
     --------
@@ -81,12 +81,14 @@ def cohorts(table: pl.DataFrame, *, every: Every, synthetic: bool) -> alt.LayerC
     return alt.layer(_filled(base), _hatched(base), _written(base)).properties(
         width=alt.Step(CELL_WIDTH),
         height=alt.Step(CELL_HEIGHT),
-        **cohorts_parts(table, every=every, synthetic=synthetic),
+        **told_of(cohorts_parts, table, every=every, synthetic=synthetic),
     )
 
 
 def cohorts_parts(table: pl.DataFrame, *, every: Every, synthetic: bool) -> dict[str, Any]:
     """Parts of the heat map's specification that follow from its rows: put into a kept one, they show another view.
+
+    Rows of `retention.cohorts`, as `cohorts` takes them.
 
     Examples
     --------

@@ -8,6 +8,7 @@ against white paper and Jupyter's dark one; where lines meet, shapes tell them a
 from __future__ import annotations
 
 import inspect
+import re
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 import altair as alt
@@ -16,6 +17,7 @@ import polars as pl
 from healthie_nb import display, wording
 from healthie_nb.newcomers import offset
 from healthie_nb.targets import SHARES, of_metric
+from healthie_nb.visits import MetricError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -62,12 +64,30 @@ def drawn(base: Callable[[], Drawn], of: Callable[P, dict[str, Any]]) -> Callabl
     """Chart of the same name and arguments as the parts that follow from its rows."""
 
     def chart(*args: P.args, **options: P.kwargs) -> Drawn:
-        return base().properties(**of(*args, **options))
+        return base().properties(**told_of(of, *args, **options))
 
     chart.__name__ = chart.__qualname__ = of.__name__.removesuffix("_parts")
     chart.__doc__, chart.__module__ = of.__doc__, of.__module__
     chart.__signature__ = inspect.signature(of).replace(return_annotation="alt.LayerChart")  # type: ignore[attr-defined]
     return chart
+
+
+def told_of(of: Callable[P, dict[str, Any]], *args: P.args, **options: P.kwargs) -> dict[str, Any]:
+    """Parts of a chart from a metric's rows.
+
+    Raises
+    ------
+    MetricError for rows that lack a column, naming the metric that gives it.
+    """
+    try:
+        return of(*args, **options)
+    except pl.exceptions.ColumnNotFoundError as missing:
+        column = re.search(r'"(.+?)"', str(missing))
+        source = re.search(r"Rows of `([a-z_.]+)`", of.__doc__ or "")
+        raise MetricError(
+            f"charts.{of.__name__.removesuffix('_parts')}: the table lacks {column[1] if column else 'a column'}; draw "
+            f"the rows of {source[1] if source else 'the metric of that name'}, with every column."
+        ) from missing
 
 
 def rated(hits: str, of: str, *, rate: str = "rate", low: str = "low", high: str = "high") -> list[pl.Expr]:
