@@ -1,6 +1,6 @@
 """How long a form takes to be completed: survival from the ledger, for Healthie overwrites when it was asked for."""
 
-from datetime import date
+from datetime import date, datetime
 from typing import Final
 
 import numpy as np
@@ -30,7 +30,7 @@ def ledger_standing(ledger_counts: pl.DataFrame, *, as_of: str | date, min_days:
     Columns
     -------
     pulls Int64 up to `as_of`; first, last Datetime UTC of these, null without; days Int64 between them; is_old_enough
-    Boolean; says String.
+    Boolean; says String, also that the ledger begins after `as_of`, for it may be younger than all else that is loaded.
 
     Raises
     ------
@@ -49,10 +49,13 @@ def ledger_standing(ledger_counts: pl.DataFrame, *, as_of: str | date, min_days:
     'the ledger spans 10 days in 2 pulls; times to completion need 28: load form_requests every day until then'
     """
     require(ledger_counts, ["seen_at"], query="ledger_counts")
+    begins = ledger_counts["seen_at"].min()
     pulls = ledger_counts.select(pl.col("seen_at").unique()).filter(pl.col("seen_at") < night(as_of))
     span = (pl.col("seen_at").max() - pl.col("seen_at").min()).dt.total_days().fill_null(0)
     needs = f"; times to completion need {min_days}: load form_requests every day until then"
     spans = pl.format("the ledger spans {} days in {} pulls", "days", "pulls")
+    if isinstance(begins, datetime) and pulls.is_empty():
+        spans = pl.lit(f"the ledger begins on {begins:%Y-%m-%d}, after {as_of}")
     return (
         pulls.select(
             pulls=pl.len().cast(pl.Int64), first=pl.col("seen_at").min(), last=pl.col("seen_at").max(), days=span
@@ -81,7 +84,7 @@ def time_to_complete(
     Rows
     ----
     One per form and day on which some complete or are censored, and day 0, in order. None while the ledger is younger
-    than `min_days`: `ledger_standing` says so.
+    than `min_days`, or begins after `as_of`: `ledger_standing` says so.
 
     Columns
     -------

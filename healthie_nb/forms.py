@@ -124,7 +124,8 @@ def overdue(
 
     Raises
     ------
-    MetricError for a link without {client_id}, a day that is none, or a missing column.
+    MetricError for a link without {client_id}, a day that is none, `as_of` before the first request, or a missing
+    column.
 
     Source
     ------
@@ -144,9 +145,14 @@ def overdue(
     require(clients, ["provider_id"], query="clients")
     today = EPOCH + timedelta(days=day_number(as_of))
     since = pl.col("date_to_show").dt.date()
+    standing = _standing(form_requests, clients)
+    first = standing.select(since.min()).item()
+    if first is not None and today < first:
+        raise MetricError(f"as_of is {as_of}, and the first request is of {first}: give a day from then on.")
     return (
-        _standing(form_requests, clients)
-        .filter(pl.col("state").is_in(["open", "started"]), (pl.lit(today) - since).dt.total_days() > after_days)
+        standing.filter(
+            pl.col("state").is_in(["open", "started"]), (pl.lit(today) - since).dt.total_days() > after_days
+        )
         .group_by("client_id")
         .agg(
             forms=pl.len().cast(pl.Int64),

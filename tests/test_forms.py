@@ -374,6 +374,17 @@ def test_times_are_shown_only_when_the_ledger_is_old_enough() -> None:
     assert forms.ledger_standing(PULLS, as_of="2024-06-30")["says"].item() == "the ledger spans 40 days in 9 pulls"
 
 
+def test_ledger_that_begins_later_says_so() -> None:
+    assert (
+        forms.ledger_standing(PULLS, as_of="2023-12-31")["says"]
+        .item()
+        .startswith(
+            f"the ledger begins on {PULLS['seen_at'].min():%Y-%m-%d}, after 2023-12-31; times to completion need 28"
+        )
+    )
+    assert forms.ledger_standing(PULLS.clear(), as_of="2023-12-31")["says"].item().startswith("the ledger spans 0 days")
+
+
 exact = st.lists(st.tuples(st.integers(0, 12), st.booleans()), min_size=1, max_size=30)
 
 
@@ -423,6 +434,9 @@ BAD: dict[str, Callable[[pl.DataFrame, pl.DataFrame], object]] = {
     "days is 0": lambda v, f: forms.readiness(v, f, asked({}), FORM_ROLES, as_of=AS_OF, days=0),
     "chart_notes lack signings": lambda v, _: forms.notes(v, chart_notes([], v).drop("signings"), as_of=AS_OF),
     "within_hours is 0": lambda v, _: forms.notes(v, chart_notes([], v), as_of=AS_OF, within_hours=0),
+    "as_of is 2024-02-29, and the first request is of 2024-03-01": lambda *_: forms.overdue(
+        asked({}), CLIENTS, as_of="2024-02-29", key=KEY
+    ),
     "the first visit is on 2024-01-05": lambda v, _: forms.notes(v, chart_notes([], v), as_of="2024-01-04"),
 }
 
