@@ -388,5 +388,15 @@ def test_days_are_the_readers_own() -> None:
     assert shown.row(0, named=True)["at"] == "2026-01-01T00:00:00"
 
 
+def test_saved_chart_has_no_menu_that_sends_its_data_away() -> None:
+    """As Altair itself writes it, to a file of its own: the page says nothing of a menu, so the chart's word holds."""
+    made = {one.name: one.chart() for one in CHARTS}
+    assert all(chart.usermeta["embedOptions"]["actions"] is False for chart in made.values())
+    for name in ("cohorts", "rates"):
+        page = made[name].to_html(fullhtml=False)
+        assert re.search(r'"usermeta": \{"embedOptions": \{"actions": false', page)
+        assert "actions" not in re.findall(r"embedOpt = (\{.*?\});", page)[0]
+
+
 def test_nobody_who_reads_a_chart_is_sent_elsewhere() -> None:
     assert display.finished(alt.Chart().mark_point().to_dict())["usermeta"]["embedOptions"]["actions"] is False

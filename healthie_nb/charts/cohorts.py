@@ -8,7 +8,7 @@ import altair as alt
 import polars as pl
 
 from healthie_nb import display
-from healthie_nb.charts.marks import parts, told, told_of
+from healthie_nb.charts.marks import QUIET, parts, told, told_of
 from healthie_nb.stats import FEW as LEAST
 from healthie_nb.tables.retention import RETURNED, SETTLING, unsplit
 from healthie_nb.wording import interval, period, remarks, share
@@ -81,6 +81,7 @@ def cohorts(table: pl.DataFrame, *, every: Every, synthetic: bool) -> alt.LayerC
     return alt.layer(_filled(base), _hatched(base), _written(base)).properties(
         width=alt.Step(CELL_WIDTH),
         height=alt.Step(CELL_HEIGHT),
+        usermeta=QUIET,
         **told_of(cohorts_parts, table, every=every, synthetic=synthetic),
     )
 

@@ -41,6 +41,8 @@ HATCH: Final[dict[str, Any]] = {
     "gradient": "linear", "x1": 0, "y1": 0, "x2": 1, "y2": 1,
     "stops": [{"offset": (i + end) / 24, "color": "#fff8" if i % 2 else "#fff0"} for i in range(24) for end in (0, 1)],
 }  # fmt: skip
+# Wherever it is shown or saved: no menu that posts the data to a website.
+QUIET: Final = {"embedOptions": display.EMBED}
 # As much of a date as is new: 5 Jan, Feb, 2026.
 TIMES: Final = (
     "date(datum.value) > 1 ? timeFormat(datum.value, '%-d %b') : "
@@ -64,7 +66,7 @@ def drawn(base: Callable[[], Drawn], of: Callable[P, dict[str, Any]]) -> Callabl
     """Chart of the same name and arguments as the parts that follow from its rows."""
 
     def chart(*args: P.args, **options: P.kwargs) -> Drawn:
-        return base().properties(**told_of(of, *args, **options))
+        return base().properties(usermeta=QUIET, **told_of(of, *args, **options))
 
     chart.__name__ = chart.__qualname__ = of.__name__.removesuffix("_parts")
     chart.__doc__, chart.__module__ = of.__doc__, of.__module__
