@@ -40,6 +40,7 @@ STORED = {
     "loaded_at": INSTANT,
     "verified_at": INSTANT,
     "bytes": pl.Int64(),
+    "hidden": pl.Int64(),
 }
 
 MOVES = {
@@ -76,7 +77,8 @@ class Cabinet:
         """Return what is kept.
 
         Rows: one per question. Columns: query String; rows Int64; from, to, loaded_at, verified_at Datetime UTC; bytes
-        Int64, on disk. from and to are the ends of what is covered, null where the query has no window.
+        Int64, on disk; hidden Int64, rows that the server counts and the key may not see. from and to are the ends of
+        what is covered, null where the query has no window.
         """
         return _listed(store.found for _, store in self._all()).drop("practice")
 
@@ -224,7 +226,8 @@ def _listed(manifests: Iterable[Manifest]) -> pl.DataFrame:
     for manifest in manifests:
         spans = [part.window for part in manifest.of(WINDOW) if part.window]
         start, end = min((span.start for span in spans), default=None), max((span.end for span in spans), default=None)
-        size = sum(part.size for part in manifest.of(WINDOW, WHOLE))
+        held = manifest.of(WINDOW, WHOLE)
+        size, hidden = sum(part.size for part in held), sum(part.null_items for part in held)
         times = (manifest.loaded_at, manifest.verified_at)
-        found.append((manifest.practice, manifest.query, manifest.rows, start, end, *times, size))
+        found.append((manifest.practice, manifest.query, manifest.rows, start, end, *times, size, hidden))
     return pl.DataFrame(found, schema=STORED, orient="row").sort("practice", "query", "from", "bytes")

@@ -37,6 +37,10 @@ def cancellations(
     before the start: 48 and 24 hours themselves count as more; "after it began" is a status set or changed afterwards.
     Rows are split by those of the three that are in `told`.
 
+    The interval is Wilson's, for visits that do not depend on each other. One client's do, as when a series is called
+    off at once, so it is the least that it may be; a cluster-robust one is not given, since most rows stand on a few
+    clients each, from whom no variance between clients can be told.
+
     Rows
     ----
     One per period, slice, who, why and notice, in that order.

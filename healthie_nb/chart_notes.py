@@ -38,6 +38,9 @@ def notes(
     In time: the first signature of a note tied to the appointment came at most `within_hours` after its end by the
     calendar, or before it. An appointment is due once that time is over at `as_of`. A group session is due one note.
 
+    The interval is Wilson's and not by client, for it is the provider who signs. Notes of one provider are alike: where
+    rows are not split by provider, read it as the least that it may be.
+
     Rows
     ----
     One per period and slice with an appointment that took place, in order.

@@ -40,6 +40,9 @@ class Given:
     unplaced: pl.DataFrame | None = None
     vanished: pl.DataFrame | None = None
     ledger_counts: pl.DataFrame | None = None
+    filled_forms: pl.DataFrame | None = None
+    form_requests: pl.DataFrame | None = None
+    stored: pl.DataFrame | None = None
 
     @property
     def day(self) -> date:
@@ -242,6 +245,30 @@ def ledger(given: Given) -> Judgement:
 
 
 def unseen(given: Given) -> Judgement:
-    """Find visits whose provider or type came as nothing."""
+    """Find what came as nothing: providers and types of visits, clients and forms; and rows that never came."""
     is_null = pl.col("provider_id").is_null() | pl.col("appointment_type_id").is_null()
-    return _share(given.visits, is_null, amber=1e-9, red=0.01, what="visits")
+    level, value = _share(given.visits, is_null, amber=1e-9, red=0.01, what="visits without provider or type")
+    found = {
+        "appointments without a client": _clientless(given.unplaced),
+        "forms without a client or form": _nameless_forms(given.filled_forms),
+        "form requests without a client": _sum(given.form_requests, pl.col("client_id").is_null()),
+        "rows that Healthie counts and does not show": _sum(given.stored, pl.col("hidden")),
+    }
+    told = [f"{rows:,} {what}" for what, rows in found.items() if rows]
+    return ("amber" if told and level == "green" else level), "; ".join([value, *told])
+
+
+def _clientless(unplaced: pl.DataFrame | None) -> int:
+    return _sum(None if unplaced is None else unplaced.filter(reason="no client"), pl.col("rows"))
+
+
+def _nameless_forms(filled_forms: pl.DataFrame | None) -> int:
+    """Count filled forms without a form, or without a client; a note of a group has none."""
+    if filled_forms is not None:
+        require(filled_forms, ["client_id", "form_id", "form_is_chart_note"], query="filled_forms")
+    is_note = pl.col("form_is_chart_note").fill_null(value=False)
+    return _sum(filled_forms, pl.col("form_id").is_null() | (pl.col("client_id").is_null() & ~is_note))
+
+
+def _sum(rows: pl.DataFrame | None, count: pl.Expr) -> int:
+    return 0 if rows is None else int(rows.select(count.sum()).item())

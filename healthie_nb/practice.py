@@ -261,7 +261,7 @@ class Practice:
         )
 
     def stored(self) -> pl.DataFrame:
-        """Return what is kept on this machine: query, rows, from, to, loaded_at, verified_at, bytes."""
+        """Return what is kept on this machine: query, rows, from, to, loaded_at, verified_at, bytes, hidden."""
         return self._cabinet.stored()
 
     def merged(self) -> pl.DataFrame:

@@ -68,7 +68,8 @@ CHECKS: Final = (
           "Load providers again; members without visits may be hidden from this key."),
     Check("ledger", ("ledger_counts",), judgements.ledger, "The ledger is old enough for times to completion.",
           "Load form_requests every day: Healthie overwrites when a form was asked for."),
-    Check("not seen", (), judgements.unseen, "The key sees each visit's provider and type; the rest comes as null.",
+    Check("not seen", (), judgements.unseen,
+          "The key sees every row, and its client, provider, type and form; what it may not see comes as nothing.",
           "Use the key of a user with full access."),
 )  # fmt: skip
 _PASSED: Final = {
@@ -107,6 +108,9 @@ def checks(
     unplaced: pl.DataFrame | None = None,
     vanished: pl.DataFrame | None = None,
     ledger_counts: pl.DataFrame | None = None,
+    filled_forms: pl.DataFrame | None = None,
+    form_requests: pl.DataFrame | None = None,
+    stored: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Judge what the numbers rest on; what is not passed is not checked, and says so.
 
@@ -125,7 +129,8 @@ def checks(
 
     Source
     ------
-    `visits`, `unplaced`; queries/ by the names of the arguments; volume.reconcile; practice.ledger.
+    `visits`, `unplaced`; queries/ by the names of the arguments; volume.reconcile; practice.ledger; practice.stored()
+    for the rows that were counted and not shown.
 
     Examples
     --------
@@ -156,6 +161,9 @@ def checks(
         unplaced=unplaced,
         vanished=vanished,
         ledger_counts=ledger_counts,
+        filled_forms=filled_forms,
+        form_requests=form_requests,
+        stored=stored,
     )
     rows = [_judged(check, given) for check in CHECKS]
     return pl.DataFrame(rows, schema=["check", "level", "value", "meaning", "advice"], orient="row")

@@ -398,5 +398,23 @@ def test_saved_chart_has_no_menu_that_sends_its_data_away() -> None:
         assert "actions" not in re.findall(r"embedOpt = (\{.*?\});", page)[0]
 
 
+ROBUST = {"rates", "rebooked", "lead", "heat"}  # of visits, several of one client
+CURVES = {"survival", "time_to_complete"}
+
+
+def test_interval_is_named_by_its_kind() -> None:
+    told = {}
+    for one in CHARTS:
+        said = re.findall(r"""'field': 'interval'.*?'title': '(.+?)'""", str(one.chart().to_dict(validate=False)))
+        told[one.name] = {*said}
+    expected = {
+        name: {marks.BY_CLIENT} if name in ROBUST else {"95 % interval (log-log)"} if name in CURVES else {marks.WILSON}
+        for name, kinds in told.items()
+        if kinds
+    }
+    assert {name: kinds for name, kinds in told.items() if kinds} == expected
+    assert {*expected} > ROBUST | CURVES
+
+
 def test_nobody_who_reads_a_chart_is_sent_elsewhere() -> None:
     assert display.finished(alt.Chart().mark_point().to_dict())["usermeta"]["embedOptions"]["actions"] is False

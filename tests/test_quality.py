@@ -9,10 +9,13 @@ import polars as pl
 import pytest
 
 from healthie_nb import quality, volume
-from healthie_nb.demo import truth
+from healthie_nb.demo import Settings as Behaviour
+from healthie_nb.demo import World, serving, truth
 from healthie_nb.visits import MetricError, example, unplaced, visits
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from healthie_nb.practice import Practice
 
 AS_OF = "2026-06-30"
@@ -98,6 +101,42 @@ BROKEN: dict[str, tuple[str, pl.DataFrame, dict[str, Any]]] = {
 }
 
 
+NOTHING = pl.lit(None, pl.String)
+FILLED = pl.DataFrame({"client_id": ["ada"], "form_id": ["f"], "form_is_chart_note": [False]})
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"unplaced": pl.DataFrame({"reason": ["no client"], "rows": [3]})}, "3 appointments without a client"),
+        ({"filled_forms": FILLED.with_columns(client_id=NOTHING)}, "1 forms without a client or form"),
+        ({"filled_forms": FILLED.with_columns(form_id=NOTHING)}, "1 forms without a client or form"),
+        ({"form_requests": FILLED.with_columns(client_id=NOTHING)}, "1 form requests without a client"),
+        ({"stored": pl.DataFrame({"hidden": [0, 1200]})}, "1,200 rows that Healthie counts and does not show"),
+    ],
+)
+def test_what_the_key_may_not_see_is_told(given: dict[str, Any], says: str) -> None:
+    row = quality.checks(SOUND, **GIVEN, **given).filter(check="not seen").row(0, named=True)
+    assert row["level"] == "amber"
+    assert row["value"] == f"0 of 540 visits without provider or type (0.0%); {says}"
+
+
+def test_note_of_a_group_has_no_client_and_hides_none() -> None:
+    notes = FILLED.with_columns(client_id=NOTHING, form_is_chart_note=pl.lit(value=True))
+    assert levels(SOUND, filled_forms=notes)["not seen"] == "green"
+
+
+def test_rows_that_never_came_are_kept_in_mind(small_world: World, practice_at: Callable[..., Practice]) -> None:
+    """Every tenth comes as null: counted by the server, and never seen."""
+    with serving(small_world, Behaviour(rate=None, null_every=10)) as served:
+        practice = practice_at(served)
+        rows = practice.load("clients")
+        (hidden,) = practice.stored()["hidden"]
+    assert hidden == small_world.clients.height - rows.height > 0
+    value = quality.checks(SOUND, **GIVEN, stored=practice.stored()).filter(check="not seen")["value"].item()
+    assert value.endswith(f"; {hidden} rows that Healthie counts and does not show")
+
+
 @pytest.mark.parametrize("check", BROKEN)
 def test_broken_data_is_told(check: str) -> None:
     level, rows, given = BROKEN[check]
@@ -167,6 +206,9 @@ def test_demo_practice_has_the_faults_that_were_put_into_it(practice: Practice) 
         reconciled=reconciled,
         unplaced=unplaced(rows, attendance=attendance, appointment_types=types),
         vanished=practice.load("appointments", **span, deleted=True),
+        filled_forms=practice.load("filled_forms"),
+        form_requests=practice.load("form_requests"),
+        stored=practice.stored(),
     )
     found = dict(table.select("check", "level").rows())
     for check in ("as of", "reconciled", "history", "unmapped types", "not seen", "occurred in the future", "merges"):

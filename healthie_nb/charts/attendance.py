@@ -17,14 +17,13 @@ if TYPE_CHECKING:
 
     from healthie_nb.newcomers import Every
 
-ROBUST: Final = "95 % interval (by client)"  # visits of one client are alike
 RATED: Final = {
     **marks.RATED,
-    "interval:N": ROBUST,
+    "interval:N": marks.BY_CLIENT,
     "unmarked:Q": "Unmarked",
     "bounds:N": "If these were kept or missed",
 }
-REBOOKED: Final = {**marks.RATED, "interval:N": ROBUST}
+REBOOKED: Final = {**marks.RATED, "interval:N": marks.BY_CLIENT}
 DARK: Final = 0.65  # of a colour scale: from here on white is the more legible ink
 CELL: Final = (48, 22)
 HEATED: Final = {
@@ -34,7 +33,7 @@ HEATED: Final = {
     "due:Q": "Due",
     "hits:Q": "No-shows",
     "text:N": "Share",
-    "interval:N": ROBUST,
+    "interval:N": marks.BY_CLIENT,
 }
 LIMITED: Final = {"n:Q": "n due", "hits:Q": "Missed", **limits.LIMITED, "effect:Q": "Design effect"}
 
@@ -381,6 +380,6 @@ rates = marks.drawn(lambda: marks.trend("missed", RATED, bounded=True), rates_pa
 cancellations = marks.drawn(lambda: marks.bars("cancelled visits", PARTS), cancellations_parts)
 unmarked = marks.drawn(lambda: marks.bars("unmarked visits", PARTS), unmarked_parts)
 heat = marks.drawn(_heat, heat_parts)
-lead = marks.drawn(lambda: marks.dots("no-shows"), lead_parts)
+lead = marks.drawn(lambda: marks.dots("no-shows", interval=marks.BY_CLIENT), lead_parts)
 funnel_plot = marks.drawn(lambda: limits.drawing("visits due", "missed", LIMITED), funnel_plot_parts)
 rebooked = marks.drawn(lambda: marks.trend("next visit booked", REBOOKED), rebooked_parts)

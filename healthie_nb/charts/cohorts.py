@@ -8,7 +8,7 @@ import altair as alt
 import polars as pl
 
 from healthie_nb import display
-from healthie_nb.charts.marks import QUIET, parts, told, told_of
+from healthie_nb.charts.marks import QUIET, WILSON, parts, told, told_of
 from healthie_nb.stats import FEW as LEAST
 from healthie_nb.tables.retention import RETURNED, SETTLING, unsplit
 from healthie_nb.wording import interval, period, remarks, share
@@ -31,7 +31,7 @@ TOLD: Final = {
     "eligible:Q": "Have had that long",
     "returned:Q": "Of these, returned",
     "text:N": "Rate",
-    "interval:N": "95 % interval (Wilson)",
+    "interval:N": WILSON,
     "state:N": "Cohort is",
     "definition:N": "Returned means",
 }

@@ -254,7 +254,7 @@ def _times() -> alt.LayerChart:
 
 
 def _requests() -> alt.LayerChart:
-    told = {"count:Q": "Requests", "text:N": "Completed now", "interval:N": "95 % interval (Wilson)"}
+    told = {"count:Q": "Requests", "text:N": "Completed now", "interval:N": marks.WILSON}
     return marks.bars("requests", {**told, "n:Q": "n, without withdrawn ones"})
 
 

@@ -50,7 +50,9 @@ TIMES: Final = (
 )
 SEVERAL: Final = "length(domain('color')) > 1"
 SAID: Final = alt.condition("datum.text", alt.value(1), alt.value(0))
-RATED: Final = {"text:N": "Rate", "interval:N": "95 % interval", "hits:Q": "of these", "n:Q": "n", "state:N": "State"}
+WILSON: Final = "95 % interval (Wilson)"
+BY_CLIENT: Final = "95 % interval (Wilson, by client)"  # cluster-robust: visits of one client are alike
+RATED: Final = {"text:N": "Rate", "interval:N": WILSON, "hits:Q": "of these", "n:Q": "n", "state:N": "State"}
 
 
 def parts(title: str, notes: Iterable[str], description: str, **datasets: pl.DataFrame) -> dict[str, Any]:
@@ -233,8 +235,8 @@ def stacked(rows: pl.DataFrame, count: str = "count", *, over: str = "at") -> pl
     return rows.with_columns(foot=top - pl.col(count), top=top)
 
 
-def dots(title: str, *, by_series: bool = False) -> alt.LayerChart:
-    """Rates of categories as dots on their intervals; pale where they stand on few.
+def dots(title: str, *, interval: str = WILSON, by_series: bool = False) -> alt.LayerChart:
+    """Rates of categories as dots on their intervals, of the kind named; pale where they stand on few.
 
     Rows: row, series and `rated`. Targets: target Float64 and text.
     """
@@ -244,7 +246,7 @@ def dots(title: str, *, by_series: bool = False) -> alt.LayerChart:
         y=category(),
         color=colour(),
         opacity=alt.condition("datum.few", alt.value(0.5), alt.value(1)),
-        tooltip=told({"row:N": "Of", "series:N": "By", **RATED}),
+        tooltip=told({"row:N": "Of", "series:N": "By", **RATED, "interval:N": interval}),
     )
     if by_series:
         base = base.encode(yOffset=alt.YOffset("series:N", sort=None))

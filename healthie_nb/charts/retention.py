@@ -29,8 +29,8 @@ CURVE: Final = {
     "censored:Q": "Censored since",
 }
 LIMITED: Final = {"n:Q": "n, have had that long", "hits:Q": "Came again", **limits.LIMITED}
-STANDING: Final = {"count:Q": "Clients", "text:N": "Share", "interval:N": "95 % interval (Wilson)", "n:Q": "n"}
-STEP: Final = {"text:N": "Of the step before", "interval:N": "95 % interval (Wilson)", "n:Q": "n, the step before"}
+STANDING: Final = {"count:Q": "Clients", "text:N": "Share", "interval:N": marks.WILSON, "n:Q": "n"}
+STEP: Final = {"text:N": "Of the step before", "interval:N": marks.WILSON, "n:Q": "n, the step before"}
 
 
 def second_visit_parts(
