@@ -33,7 +33,7 @@ LOOK: Final[dict[str, Any]] = {
     "header": {"labelColor": INK, "titleColor": INK},
     "text": {"color": INK},
 }
-PNG_SCALE: Final = 0.75  # of the screen's; a picture is most of what a saved notebook weighs
+PNG_SCALE: Final = 2 / 3  # of the screen's; a picture is most of what a saved notebook weighs
 
 
 def finished(spec: Mapping[str, Any]) -> dict[str, Any]:

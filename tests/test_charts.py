@@ -18,6 +18,7 @@ import vl_convert
 from gallery import CHARTS, Shown
 
 from healthie_nb import attendance, charts, display, forms, retention, tables, volume
+from healthie_nb.chart_notes import YOUNG
 from healthie_nb.charts import marks
 from healthie_nb.newcomers import Every
 from healthie_nb.roles import COLUMNS
@@ -396,6 +397,37 @@ def test_saved_chart_has_no_menu_that_sends_its_data_away() -> None:
         page = made[name].to_html(fullhtml=False)
         assert re.search(r'"usermeta": \{"embedOptions": \{"actions": false', page)
         assert "actions" not in re.findall(r"embedOpt = (\{.*?\});", page)[0]
+
+
+def test_shares_of_bars_have_their_interval_drawn_along_them() -> None:
+    """As a line in the bars' own unit: the bounds of the share, times what it is a share of."""
+    made = {one.name: one.chart().to_dict(validate=False) for one in CHARTS}
+    for name, rows in {"funnel": "rows", "states": "ends", "requests": "ends", "cancellations": "ends"}.items():
+        (line,) = (layer for layer in made[name]["layer"] if layer["encoding"].get("x2", {}).get("field") == "most")
+        assert (line["mark"]["type"], line["encoding"]["x"]["field"]) == ("rule", "least")
+        assert line.get("data", made[name].get("data"))["name"] == rows
+    standing = next(one for one in CHARTS if one.name == "states").rows
+    total = standing["clients"].sum()
+    ends = pl.DataFrame(made["states"]["datasets"]["ends"])
+    assert ends["least"].to_list() == pytest.approx((standing["low"] * total).to_list(), abs=0.01)
+    assert ends["most"].to_list() == pytest.approx((standing["high"] * total).to_list(), abs=0.01)
+
+
+@pytest.mark.parametrize("name", ["unmarked", "open_notes"])
+def test_bars_that_still_settle_are_hatched(name: str) -> None:
+    (spec,) = (one.chart().to_dict(validate=False) for one in CHARTS if one.name == name)
+    hatched = [layer for layer in spec["layer"] if layer["mark"].get("fill") == marks.HATCH]
+    assert [layer["encoding"]["opacity"]["condition"]["test"] for layer in hatched] == ["datum.is_open"]
+    ages = {(row["series"], row["is_open"]) for row in spec["datasets"]["rows"]}
+    assert all(is_open is (age == {"unmarked": "0-2 days", "open_notes": YOUNG}[name]) for age, is_open in ages)
+
+
+def test_visits_that_may_still_be_marked_are_hatched_and_said_to_be() -> None:
+    rows = example({"ada": ["2026-06-29", "2026-06-01"]}).with_columns(status=pl.lit("unrecorded"))
+    made = charts.unmarked_parts(volume.unmarked(rows, as_of="2026-06-30"), synthetic=False)
+    ages = {row["series"]: row["is_open"] for row in made["datasets"]["rows"]}
+    assert ages == {"0-2 days": True, "8-30 days": False}
+    assert "Hatched: may still be on somebody's desk" in made["title"]["subtitle"]
 
 
 ROBUST = {"rates", "rebooked", "lead", "heat"}  # of visits, several of one client

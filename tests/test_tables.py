@@ -187,3 +187,19 @@ def test_open_notes_of_every_provider_and_age_are_there() -> None:
     assert counts == tuple(table.filter(age=age)["open"].sum() for age in ages)
     assert rows["in all"].cast(pl.Int64).sum() == table["open"].sum()
     assert rows["provider"].to_list() == ["Dr Bob", "Dr Ada"]
+
+
+def test_means_are_labelled_as_a_summary_and_show_both() -> None:
+    """Two cohorts, of ten and of a hundred: each client alike is not each cohort alike."""
+    made = pl.DataFrame({"cohort": ["a", "b"], "period": [1, 1], "label": ["days 31-90"] * 2, "is_open": False})
+    made = made.with_columns(eligible=pl.Series([10, 100]), returned=pl.Series([2, 0]), rate=pl.Series([0.2, 0.0]))
+    shown = tables.means(retention.means(made), synthetic=True)
+    assert shown.title == "Mean share of new clients who came back: a summary of the closed cohorts, not a curve"
+    assert shown.rows.rows() == [("days 31-90", "2", "110", "2", "2%\n1-6", "10%")]
+
+
+def test_population_says_what_each_standing_is() -> None:
+    standing = pl.DataFrame({"standing": ["new", "unknown", "not seen"], "clients": [70, 4, 1025]})
+    shown = tables.population(standing, synthetic=True)
+    assert shown.rows["clients"].to_list() == ["70", "4", "1,025"]
+    assert shown.rows["which are"].to_list()[2] == "left out: no clinical visit of theirs took place"

@@ -9,6 +9,7 @@ import polars as pl
 
 from healthie_nb import display, wording
 from healthie_nb.charts import limits, marks
+from healthie_nb.stats import wilson
 from healthie_nb.tables import attendance as tables
 from healthie_nb.tables.slicing import WEEKDAYS, hour, one_slice, series_of, weekday
 
@@ -24,6 +25,7 @@ RATED: Final = {
     "bounds:N": "If these were kept or missed",
 }
 REBOOKED: Final = {**marks.RATED, "interval:N": marks.BY_CLIENT}
+YOUNG: Final = "Hatched: may still be on somebody's desk"
 DARK: Final = 0.65  # of a colour scale: from here on white is the more legible ink
 CELL: Final = (48, 22)
 HEATED: Final = {
@@ -120,11 +122,16 @@ def cancellations_parts(
     'Bars of 1 cancelled visits. nobody said: 1.'
     """
     cells = tables.cancelled(table, names)
-    rows = _in_order(cells.select("row", "rank", "count", "n", series="notice"))
-    ends = (
-        cells.group_by("row", maintain_order=True)
-        .agg(total=pl.col("count").sum())
-        .with_columns(text=pl.format("{}  ·  {}", wording.number("total"), tables.part_of_all("total")))
+    summed = cells.group_by("row", maintain_order=True).agg(total=pl.col("count").sum())
+    low, high = wilson("total", pl.col("total").sum())
+    shared = summed.with_columns(low=low, high=high, text=tables.part_of_all("total"))
+    part = shared.select("row", "text", wording.interval())
+    rows = _in_order(cells.select("row", "rank", "count", "n", series="notice").join(part, on="row", how="left"))
+    ends = shared.select(
+        "row",
+        "total",
+        *marks.reach("total", pl.col("total").sum()),
+        text=pl.format("{}  ·  {}", wording.number("total"), "text"),
     )
     told = "; ".join(f"{row}: {total:,}" for row, total in ends.select("row", "total").rows())
     said = f"Bars of {cells['count'].sum():,} cancelled visits. {told or 'None'}."
@@ -155,13 +162,15 @@ def unmarked_parts(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, 
     'Bars of 1 unmarked visits by provider. none: 1.'
     """
     cells = tables.aged(table, names)
-    rows = _in_order(cells.select("row", "rank", "count", "n", series="age"))
+    is_open = pl.col("age") == tables.AGED[0]
+    rows = _in_order(cells.select("row", "rank", "count", "n", series="age", is_open=is_open))
     ends = cells.group_by("row", maintain_order=True).agg(
         total=pl.col("count").sum(), text=pl.format("{}", wording.number(pl.col("count").sum()))
     )
     told = "; ".join(f"{row}: {text}" for row, _, text in ends.rows())
     said = f"Bars of {cells['count'].sum():,} unmarked visits by provider. {told or 'None'}."
-    return marks.parts(tables.UNMARKED, wording.remarks(table, synthetic=synthetic), said, rows=rows, ends=ends)
+    notes = (*wording.remarks(table, synthetic=synthetic), *([YOUNG] if rows["is_open"].any() else []))
+    return marks.parts(tables.UNMARKED, notes, said, rows=rows, ends=ends)
 
 
 def _in_order(cells: pl.DataFrame) -> pl.DataFrame:
@@ -376,9 +385,10 @@ def _key(form: str) -> alt.Legend:
 
 
 PARTS: Final = {"count:Q": "Visits", "n:Q": "n in all"}
+CALLED_OFF: Final = {**PARTS, "text:N": "Of all cancelled", "interval:N": marks.WILSON}
 rates = marks.drawn(lambda: marks.trend("missed", RATED, bounded=True), rates_parts)
-cancellations = marks.drawn(lambda: marks.bars("cancelled visits", PARTS), cancellations_parts)
-unmarked = marks.drawn(lambda: marks.bars("unmarked visits", PARTS), unmarked_parts)
+cancellations = marks.drawn(lambda: marks.bars("cancelled visits", CALLED_OFF, bounded=True), cancellations_parts)
+unmarked = marks.drawn(lambda: marks.bars("unmarked visits", PARTS, settling=True), unmarked_parts)
 heat = marks.drawn(_heat, heat_parts)
 lead = marks.drawn(lambda: marks.dots("no-shows", interval=marks.BY_CLIENT), lead_parts)
 funnel_plot = marks.drawn(lambda: limits.drawing("visits due", "missed", LIMITED), funnel_plot_parts)

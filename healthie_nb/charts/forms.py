@@ -177,8 +177,10 @@ def requests_parts(
         n=pl.col("waiting_or_done"),
     )
     rows = _ranked(summed, tables.STANDINGS, ["row", "n", "text", "interval"])
-    ends = summed.select("row", total="requests", text=pl.format("{} completed", "text"))
-    told = "; ".join(f"{row}: {wording.told(total)}, {text or 'none'}" for row, total, text in ends.rows())
+    done = pl.format("{} completed", "text")
+    ends = summed.select("row", *marks.reach("requests", "n"), total="requests", text=done)
+    each = ends.select("row", "total", "text").rows()
+    told = "; ".join(f"{row}: {wording.told(total)}, {text or 'none'}" for row, total, text in each)
     remarks = wording.remarks(summed, synthetic=synthetic, n="waiting_or_done")
     said = f"Bars of the forms asked for. {told or 'None was asked for'}."
     return marks.parts(tables.REQUESTS, remarks, said, rows=rows, ends=ends)
@@ -255,7 +257,7 @@ def _times() -> alt.LayerChart:
 
 def _requests() -> alt.LayerChart:
     told = {"count:Q": "Requests", "text:N": "Completed now", "interval:N": marks.WILSON}
-    return marks.bars("requests", {**told, "n:Q": "n, without withdrawn ones"})
+    return marks.bars("requests", {**told, "n:Q": "n, without withdrawn ones"}, bounded=True)
 
 
 readiness = marks.drawn(_readiness, readiness_parts)

@@ -39,7 +39,7 @@ COUNT: Final = alt.Axis(format=",d", gridColor=GRID, tickCount=5, tickMinStep=1)
 # Vega-Lite has no patterns; a gradient with hard stops is one.
 HATCH: Final[dict[str, Any]] = {
     "gradient": "linear", "x1": 0, "y1": 0, "x2": 1, "y2": 1,
-    "stops": [{"offset": (i + end) / 24, "color": "#fff8" if i % 2 else "#fff0"} for i in range(24) for end in (0, 1)],
+    "stops": [{"offset": (i + end) / 16, "color": "#fff8" if i % 2 else "#fff0"} for i in range(16) for end in (0, 1)],
 }  # fmt: skip
 # Wherever it is shown or saved: no menu that posts the data to a website.
 QUIET: Final = {"embedOptions": display.EMBED}
@@ -263,10 +263,11 @@ def placed(rows: pl.DataFrame, at: str = "rate") -> pl.DataFrame:
     return rows if rows[at].is_not_null().any() else rows.clear()
 
 
-def bars(title: str, fields: Mapping[str, str]) -> alt.LayerChart:
+def bars(title: str, fields: Mapping[str, str], *, bounded: bool = False, settling: bool = False) -> alt.LayerChart:
     """Stack counts of categories in bars, made up of series.
 
-    Rows: row, series, rank, count and the `fields` told. Ends: row, total, text: written at the end of each bar.
+    Rows: row, series, rank, count and the `fields` told; if `settling` also is_open, hatched. Ends: row, total, text:
+    written at the end of each bar; if `bounded` as `reach` makes them, with the interval as a line.
     """
     rows = alt.Chart(alt.NamedData("rows")).mark_bar(stroke="white", strokeWidth=0.5)
     stacked = rows.encode(
@@ -276,8 +277,24 @@ def bars(title: str, fields: Mapping[str, str]) -> alt.LayerChart:
         order=alt.Order("rank:Q"),
         tooltip=told({"row:N": "Of", "series:N": "These", **fields}),
     )
-    ends = alt.Chart(alt.NamedData("ends")).mark_text(align="left", dx=5)
-    return beside(stacked, ends.encode(x="total:Q", y=category(), text="text:N"))
+    ends = alt.Chart(alt.NamedData("ends")).encode(y=category())
+    words = ends.mark_text(align="left", dx=5).encode(x="edge:Q" if bounded else "total:Q", text="text:N")
+    is_open = alt.condition("datum.is_open", alt.value(1), alt.value(0))
+    hatch = [stacked.mark_bar(fill=HATCH).encode(opacity=is_open)] if settling else []
+    return beside(stacked, *hatch, *([spanned(ends)] if bounded else []), words)
+
+
+def spanned(base: alt.Chart) -> alt.Chart:
+    """Interval of a share as a line along its bar, from least to most."""
+    made: alt.Chart = base.mark_rule(strokeWidth=2, color=display.INK).encode(x=alt.X("least:Q"), x2="most:Q")
+    return made
+
+
+def reach(total: str, of: str | pl.Expr, *, low: str = "low", high: str = "high") -> list[pl.Expr]:
+    """Columns of a share's interval along a bar of counts: least, most; and edge, where both bar and line are over."""
+    n = pl.col(of) if isinstance(of, str) else of
+    least, most = ((pl.col(bound) * n).round(2) for bound in (low, high))
+    return [least.alias("least"), most.alias("most"), pl.max_horizontal(pl.col(total), most).alias("edge")]
 
 
 def curves(title: str, days: str, fields: Mapping[str, str]) -> alt.LayerChart:

@@ -241,10 +241,11 @@ def states_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]:
         pl.lit(total).alias("n"),
     )
     ends = rows.select("row", total="count", text=pl.format("{}  ·  {}", wording.number("count"), "text"))
+    reached = pl.concat([ends, table.select(*marks.reach("clients", pl.lit(total)))], how="horizontal")
     told = (f"{row}: {text}" for row, _, text in ends.rows())
     said = f"Bars of {wording.told(total)} clients by where they stand. {'; '.join(told)}."
     remarks = wording.remarks(table, synthetic=synthetic, n="clients")
-    return marks.parts(tables.STATES, remarks, said, rows=marks.placed(rows), ends=marks.placed(ends, "total"))
+    return marks.parts(tables.STATES, remarks, said, rows=marks.placed(rows), ends=marks.placed(reached, "total"))
 
 
 def flow_parts(
@@ -355,6 +356,6 @@ second_visit = marks.drawn(lambda: marks.trend("came again"), second_visit_parts
 chance_limits = marks.drawn(lambda: limits.drawing("new clients", "came again", LIMITED), chance_limits_parts)
 survival = marks.drawn(lambda: marks.curves("share without it", "days since the first visit", CURVE), survival_parts)
 funnel = marks.drawn(_funnel, funnel_parts)
-states = marks.drawn(lambda: marks.bars("clients", STANDING), states_parts)
+states = marks.drawn(lambda: marks.bars("clients", STANDING, bounded=True), states_parts)
 flow = marks.drawn(_flow, flow_parts)
 definitions = marks.drawn(lambda: marks.dots("retained"), definitions_parts)

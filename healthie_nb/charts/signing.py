@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import altair as alt
 import polars as pl
 
 from healthie_nb import wording
@@ -15,6 +14,8 @@ from healthie_nb.targets import holding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import altair as alt
 
     from healthie_nb.newcomers import Every
 
@@ -169,10 +170,8 @@ def _latest(targets: pl.DataFrame | None) -> pl.DataFrame:
 
 def _open_notes() -> alt.LayerChart:
     told = {"count:Q": "Open notes", "missing:Q": "of these without any note", "oldest:N": "Oldest visit"}
-    made = marks.bars("visits without a signed note", {**told, "n:Q": "n, all open of this provider"})
-    is_open = alt.condition("datum.is_open", alt.value(1), alt.value(0))
-    hatched: alt.LayerChart = made + made.layer[0].mark_bar(fill=marks.HATCH).encode(opacity=is_open)
-    return hatched
+    fields = {**told, "n:Q": "n, all open of this provider"}
+    return marks.bars("visits without a signed note", fields, settling=True)
 
 
 notes = marks.drawn(lambda: marks.dots("signed in time"), notes_parts)

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from healthie_nb.newcomers import Every
 
 RETURNED: Final = "Share of new clients who came back, by time since their first visit"
+MEANS: Final = "Mean share of new clients who came back: a summary of the closed cohorts, not a curve"
+POPULATION: Final = "Who is in the cohorts, and who is not"
+STANDINGS: Final = {
+    "new": "in a cohort: their first visit ever is known",
+    "unknown": "left out: they may have come before the history that is loaded",
+    "not seen": "left out: no clinical visit of theirs took place",
+}
 FUNNEL: Final = "How far those who signed up get"
 STATES: Final = "Where every client stands"
 FLOW: Final = "Clients seen in each period, and who of the period before left"
@@ -79,6 +86,53 @@ def unsplit(table: pl.DataFrame) -> pl.DataFrame:
     if table.select("cohort", "period").is_duplicated().any():
         raise MetricError(f"these cohorts are split by {table.columns[1]}: filter the table to one value of it first.")
     return table
+
+
+def means(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, str] | None = None) -> Table:
+    """Means over closed cohorts as a table: a summary of what `charts.cohorts` draws, labelled as one.
+
+    Rows
+    ----
+    One per value of the split and stretch of time since the first visit.
+
+    Columns
+    -------
+    since the first visit; cohorts, those closed; clients in them; came back; each client alike, the weighted mean with
+    its 95 % interval; each cohort alike, the simple mean.
+
+    Source
+    ------
+    `retention.means`.
+    """
+    rows = table.select(
+        *([series_of(table, names).alias("of")] if split_of(table) else []),
+        pl.col("label").alias("since the first visit"),
+        number("cohorts"),
+        number("eligible").alias("clients"),
+        number("returned").alias("came back"),
+        rated("weighted").alias("each client alike"),
+        share("simple").fill_null("").alias("each cohort alike"),
+    )
+    return Table("means", MEANS, remarks(table, synthetic=synthetic, n="eligible"), rows)
+
+
+def population(table: pl.DataFrame, *, synthetic: bool) -> Table:
+    """Who is in the cohorts and who is not, as a table.
+
+    Rows
+    ----
+    One per standing.
+
+    Columns
+    -------
+    standing; clients; what it means.
+
+    Source
+    ------
+    `retention.population`.
+    """
+    rows = table.select("standing", number("clients"), pl.col("standing").replace_strict(STANDINGS).alias("which are"))
+    return Table("population", POPULATION, remarks(table, synthetic=synthetic), rows)
 
 
 def second_visit(
