@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from clinic import Given
 
 UNTIL, SINCE = date.fromisoformat(AS_OF), date.fromisoformat(HISTORY)
+LAST_DAY = (UNTIL - date(1970, 1, 1)).days
 NIGHT = pl.lit(UNTIL + timedelta(days=1)).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
 CLINICAL, OFF = ["intake", "follow-up", "group"], ["cancelled", "late_cancelled", "rescheduled"]
 WORDS = {
@@ -53,8 +54,8 @@ def _known(given: Given) -> pl.LazyFrame:
 
 
 def _booked(given: Given) -> pl.LazyFrame:
-    stood = ~status.is_in(OFF) | (pl.col("status_changed_at") >= NIGHT)
-    ahead = _clinical(given).filter(day > UNTIL, pl.col("booked_at") < NIGHT, stood)
+    stood = ~status.is_in(OFF) | (pl.col("changed_day") > LAST_DAY)
+    ahead = _clinical(given).filter(day > UNTIL, pl.col("booked_day") <= LAST_DAY, stood)
     return ahead.group_by("client_id").agg(next=day.min())
 
 
@@ -90,6 +91,11 @@ def visits(given: Given) -> pl.DataFrame:
             quarter=pl.col("local").dt.date().dt.truncate("1q"),
             weekday=pl.col("local").dt.weekday(),
             hour=pl.col("local").dt.hour(),
+            booked_day=pl.col("created_at").dt.convert_time_zone(ZONE).dt.date().cast(pl.Int32),
+            changed_day=pl.coalesce("cancelled_at", "status_changed_at")
+            .dt.convert_time_zone(ZONE)
+            .dt.date()
+            .cast(pl.Int32),
             lead_days=pl.when(
                 pl.col("recurring_id").is_null(),
                 pl.col("reschedule_count") == 0,
@@ -179,7 +185,7 @@ def funnel(given: Given) -> pl.DataFrame:
     """Signed up, booked and seen within 90 days, seen again within 45."""
     second = day.filter(day > day.min()).min()
     seen = _occurred(given).group_by("client_id").agg(first=day.min(), second=second)
-    booked = _clinical(given).group_by("client_id").agg(booked=pl.col("booked_at").min().dt.date())
+    booked = _clinical(given).group_by("client_id").agg(booked=pl.col("booked_day").min().cast(pl.Date))
     people = given.clients.lazy().select(client_id="id", up=pl.col("created_at").dt.date())
     had_time = people.filter(pl.col("up") <= UNTIL - timedelta(days=135))
     rows = had_time.join(booked, on="client_id", how="left").join(seen, on="client_id", how="left")
@@ -476,16 +482,16 @@ def booked(given: Given) -> pl.DataFrame:
     near = _now(
         _clinical(given)
         .filter(day > UNTIL - timedelta(days=56), day <= UNTIL + timedelta(days=28))
-        .select("date", "booked_at", "status_changed_at", is_off=status.is_in(OFF))
+        .select("date", "booked_day", "changed_day", is_off=status.is_in(OFF))
     )
     rows = []
     for ahead in range(1, 5):
         for back in range(9):
             seen_on = UNTIL - timedelta(days=7 * back)
             begins = seen_on + timedelta(days=7 * ahead - 6)
-            at = NIGHT - timedelta(days=7 * back)
+            at = LAST_DAY - 7 * back
             week = near.filter(day.is_between(begins, begins + timedelta(days=6)))
-            stood = (pl.col("booked_at") < at) & (~pl.col("is_off") | (pl.col("status_changed_at") >= at))
+            stood = (pl.col("booked_day") <= at) & (~pl.col("is_off") | (pl.col("changed_day") > at))
             rows.append((ahead, back, week.filter(stood).height))
     then = pl.col("booked").filter(pl.col("back") > 0)
     return (

@@ -13,14 +13,15 @@ if TYPE_CHECKING:
     from clinic import Given
 
 OFF: Final = "('cancelled', 'late_cancelled', 'rescheduled')"
+LAST_DAY: Final = f"(date '{AS_OF}' - date '1970-01-01')"
 NIGHT: Final = f"(timestamp '{AS_OF}' + interval 1 day)"
 BASE: Final = f"""
 with c as (from visits where role in ('intake', 'follow-up', 'group')),
 cp as (from c where date <= date '{AS_OF}'),
 o as (from cp where status = 'occurred'),
 known as (select id from clients where cast(created_at as date) >= date '{HISTORY}'),
-booked as (select client_id, min(date) as next from c where date > date '{AS_OF}' and booked_at < {NIGHT}
-           and (status not in {OFF} or status_changed_at >= {NIGHT}) group by client_id)"""
+booked as (select client_id, min(date) as next from c where date > date '{AS_OF}' and booked_day <= {LAST_DAY}
+           and (status not in {OFF} or changed_day > {LAST_DAY}) group by client_id)"""
 SINCE: Final = ", s as (select *, date - min(date) over (partition by client_id) as since from o)"
 GAPS: Final = ", g as (select *, lag(date) over (partition by client_id order by date) as earlier from o)"
 CURVE: Final = """
@@ -110,7 +111,7 @@ spells as (select coalesce(ended, date '{AS_OF}') - first as days, ended is not 
     "second_visit": f"""{HISTORIES}
 , spells as (select coalesce(second, date '{AS_OF}') - first as days, second is not null as ended from h){CURVE}""",
     "funnel": f"""{HISTORIES}
-, made as (select client_id, min(cast(booked_at as date)) as made from c group by client_id),
+, made as (select client_id, date '1970-01-01' + min(booked_day) as made from c group by client_id),
 days as (select case when first < up then 0 else first - up end as to_first,
       least(case when made < up then 0 else made - up end, to_first) as to_booked,
       second - first as to_second
@@ -216,13 +217,13 @@ select provider_id, age, count(*) filter (status = 'unrecorded') as unmarked,
     min(date) filter (status = 'unrecorded') as oldest, count(*) as visits
 from a group by provider_id, age having count(*) filter (status = 'unrecorded') > 0""",
     "booked": f"""{BASE}
-, near as (select date, booked_at, status_changed_at, status in {OFF} as is_off from c
+, near as (select date, booked_day, changed_day, status in {OFF} as is_off from c
     where date > date '{AS_OF}' - 56 and date <= date '{AS_OF}' + 28),
 cells as (select ahead, back, date '{AS_OF}' - 7 * back as seen_on from (select unnest([1, 2, 3, 4]) as ahead),
     (select unnest([0, 1, 2, 3, 4, 5, 6, 7, 8]) as back)),
 curve as (select ahead, back, count(date) as booked from cells left join near
-    on date > seen_on + 7 * (ahead - 1) and date <= seen_on + 7 * ahead and booked_at < seen_on + interval 1 day
-      and (not is_off or status_changed_at >= seen_on + interval 1 day) group by ahead, back)
+    on date > seen_on + 7 * (ahead - 1) and date <= seen_on + 7 * ahead and booked_day <= seen_on - date '1970-01-01'
+      and (not is_off or changed_day > seen_on - date '1970-01-01') group by ahead, back)
 select ahead, any_value(booked) filter (back = 0) as booked, median(booked) filter (back > 0) as usual,
     min(booked) filter (back > 0) as lowest, max(booked) filter (back > 0) as highest from curve group by ahead""",
     "rebooked": f"""{BASE}

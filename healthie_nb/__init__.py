@@ -15,6 +15,7 @@ from healthie_nb.visits import visits as visits
 
 if TYPE_CHECKING:
     from healthie_nb import charts as charts
+    from healthie_nb import days as days
     from healthie_nb import explore as explore
     from healthie_nb import export as export
     from healthie_nb import forms as forms
@@ -38,6 +39,7 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())  # silent, until s
 _NAMES = {"Practice": "practice", "connect": "practice", "HealthieError": "query"}
 _MODULES = {
     "charts",
+    "days",
     "explore",
     "export",
     "forms",
@@ -58,6 +60,7 @@ __all__ = [
     "Practice",
     "charts",
     "connect",
+    "days",
     "explore",
     "export",
     "forms",

@@ -1,7 +1,7 @@
 """What is on the books: the coming weeks beside earlier ones at the same point, and who left with a next visit."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 from typing import Any, Final
 
 import narwhals as nw
@@ -46,8 +46,8 @@ def booked(visits: Any, *, as_of: str | date, weeks: int = 4, earlier: int = 8, 
     Examples
     --------
     >>> from healthie_nb.visits import example
-    >>> made = pl.lit("2026-01-01").str.to_datetime(time_unit="us", time_zone="UTC")
-    >>> seen = example({"ada": ["2026-01-05", "2026-01-12"], "bob": ["2026-01-13"]}).with_columns(booked_at=made)
+    >>> made = pl.lit("2026-01-01").str.to_date().cast(pl.Int32)
+    >>> seen = example({"ada": ["2026-01-05", "2026-01-12"], "bob": ["2026-01-13"]}).with_columns(booked_day=made)
     >>> booked(seen, as_of="2026-01-11", weeks=1).select("booked", "usual", "earlier", "usual_final").rows()
     [(2, 1.0, 1, 1.0)]
     """
@@ -93,15 +93,15 @@ def booking_curve(
     Examples
     --------
     >>> from healthie_nb.visits import example
-    >>> made = pl.lit("2026-01-01").str.to_datetime(time_unit="us", time_zone="UTC")
-    >>> seen = example({"ada": ["2026-01-05", "2026-01-12"], "bob": ["2026-01-13"]}).with_columns(booked_at=made)
+    >>> made = pl.lit("2026-01-01").str.to_date().cast(pl.Int32)
+    >>> seen = example({"ada": ["2026-01-05", "2026-01-12"], "bob": ["2026-01-13"]}).with_columns(booked_day=made)
     >>> booking_curve(seen, as_of="2026-01-11", weeks=1).select("back", "seen_on", "booked", "final").rows()
     [(0, datetime.date(2026, 1, 11), 2, None), (1, datetime.date(2026, 1, 4), 1, 1)]
     """
     if weeks < 1 or earlier < 1:
         raise MetricError(f"weeks is {weeks} and earlier is {earlier}: give how many, at least 1 each.")
     columns, until = columns_of(by, SLICES), day_number(as_of)
-    rows = clinical(visits, as_of, "booked_at", "status_changed_at", *columns)
+    rows = clinical(visits, as_of, "booked_day", "changed_day", *columns)
     near = rows.filter(nw.col("day") > until - WEEK * earlier, nw.col("day") <= until + WEEK * weeks)
     kinds = _stood(near, columns, until, earlier)
     # Any older visit will do: the first one would take a look at all of them.
@@ -143,21 +143,24 @@ def _stood(near: nw.LazyFrame[Any], columns: list[str], until: int, earlier: int
     the evenings now, one, two, ... weeks back it had been booked, which are the first so many; gone, from which of them
     back it was not yet called off, so that all where it is not known are before it; visits; first, day of the earliest.
     """
-    nights = [
-        nw.lit(datetime.combine(EPOCH + timedelta(days=until - WEEK * back + 1), time(), UTC))
-        for back in range(earlier + 1)
-    ]
-    made, off_before = nw.lit(0), nw.lit(0)
-    for night in nights:
-        is_made = nw.col("booked_at").is_null() | (nw.col("booked_at") < night)
-        made = made + nw.when(is_made).then(nw.lit(1)).otherwise(nw.lit(0))
-        # Called off at a time not known: as if it never stood.
-        stands = nw.col("status_changed_at") >= night
-        off_before = off_before + nw.when(stands).then(nw.lit(0)).otherwise(nw.lit(1))
     week = (nw.col("day") - until + WEEK * earlier - 1) // WEEK - earlier
-    kinds = near.with_columns(week=week, is_off=nw.col("status").is_in(CALLED_OFF), made=made, gone=off_before)
+    # Called off at a time not known: as if it never stood.
+    kinds = near.with_columns(
+        week=week,
+        is_off=nw.col("status").is_in(CALLED_OFF),
+        made=_evenings("booked_day", until, earlier),
+        gone=_evenings("changed_day", until, earlier),
+    )
     keys = [*columns, "week", "is_off", "made", "gone"]
     return reduced(kinds.group_by(keys).agg(nw.len().alias("visits"), nw.col("day").min().alias("first")))
+
+
+def _evenings(day: str, until: int, earlier: int) -> nw.Expr:
+    """At how many of the evenings now, one, two, ... weeks back a day was over; at all where it is not known."""
+    all_of_them, since = nw.lit(earlier + 1), nw.col(day)
+    some = nw.when(since > until).then(nw.lit(0)).otherwise((until - since) // WEEK + 1)
+    is_before_all = since.is_null() | (since <= until - WEEK * earlier)
+    return nw.when(is_before_all).then(all_of_them).otherwise(some)
 
 
 def rebooked(

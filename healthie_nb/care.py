@@ -56,7 +56,8 @@ def states(
 
     Source
     ------
-    queries/clients.graphql; queries/appointments.graphql through `visits`; `programmes` from roles.read, without which
+    queries/clients.graphql, whose days are those of the zone its instants are in, see `days.local`;
+    queries/appointments.graphql through `visits`; `programmes` from roles.read, without which
     nobody is completed.
 
     Examples

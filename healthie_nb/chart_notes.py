@@ -1,12 +1,13 @@
 """Chart notes of visits that took place: signed in time, or still open."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 from typing import Any, Final
 
 import narwhals as nw
 import polars as pl
 
+from healthie_nb.days import instant, night
 from healthie_nb.engines import reduced
 from healthie_nb.newcomers import EPOCH, Every, day_number, is_over, occurred, offset
 from healthie_nb.slices import By, columns_of
@@ -16,12 +17,6 @@ from healthie_nb.visits import MetricError, require
 SLICES: Final = ("provider", "type", "role", "modality")
 AGES: Final = {7: "4-7 days", 30: "8-30 days", 90: "31-90 days"}
 YOUNG, OLD = "0-3 days", "over 90 days"
-
-
-def night(day: str | date) -> pl.Expr:
-    """End of a day, UTC."""
-    after = EPOCH + timedelta(days=day_number(day) + 1)
-    return pl.lit(datetime.combine(after, time(), UTC)).cast(pl.Datetime("us", "UTC"))
 
 
 def notes(
@@ -36,7 +31,8 @@ def notes(
     """Share of clinical appointments that took place and had a signed chart note in time.
 
     In time: the first signature of a note tied to the appointment came at most `within_hours` after its end by the
-    calendar, or before it. An appointment is due once that time is over at `as_of`. A group session is due one note.
+    calendar, or before it. An appointment is due once that time is over at `as_of`, whose end is in the zone of the
+    notes' instants, see `days.local`. A group session is due one note.
 
     The interval is Wilson's and not by client, for it is the provider who signs. Notes of one provider are alike: where
     rows are not split by provider, read it as the least that it may be.
@@ -78,7 +74,7 @@ def notes(
     table = _charted(visits, chart_notes, as_of, slices).with_columns(
         deadline=pl.col("ends_at") + pl.duration(hours=within_hours)
     )
-    is_due, signed_at = pl.col("deadline") <= night(as_of), pl.col("signed_at")
+    is_due, signed_at = pl.col("deadline") <= night(as_of, chart_notes["filled_at"]), pl.col("signed_at")
     counted = {
         "appointments": pl.lit(value=True),
         "due": is_due,
@@ -158,14 +154,15 @@ def _charted(visits: Any, chart_notes: pl.DataFrame, as_of: str | date, columns:
     # Only a session has several rows: to tell all appointments apart takes longer than the rest.
     alone, sessions = (rows.filter(which).select(*dict.fromkeys(kept)) for which in (~is_group, is_group))
     took_place = pl.concat([reduced(alone), reduced(sessions.unique())]).lazy()
-    is_known = pl.col("filled_at").is_null() | (pl.col("filled_at") < night(as_of))
+    end = night(as_of, chart_notes["filled_at"])
+    is_known = pl.col("filled_at").is_null() | (instant("filled_at") < end)
     signed = (
         chart_notes.lazy()
         .filter(is_known, pl.col("appointment_id").is_not_null())
         .select(
             "appointment_id", signed_at=pl.col("signings").list.eval(pl.element().struct.field("signed_at")).list.min()
         )
-        .with_columns(pl.when(pl.col("signed_at") < night(as_of)).then("signed_at"))
+        .with_columns(pl.when(instant("signed_at") < end).then(instant("signed_at")))
         .group_by("appointment_id")
         .agg(pl.col("signed_at").min(), has_note=pl.lit(value=True))
     )

@@ -6,8 +6,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from healthie_nb.chart_notes import night
-from healthie_nb.newcomers import day_number
+from healthie_nb.days import instant, night
 from healthie_nb.stats import FEW, Z
 from healthie_nb.visits import require
 
@@ -38,7 +37,7 @@ def ledger_standing(ledger_counts: pl.DataFrame, *, as_of: str | date, min_days:
 
     Source
     ------
-    practice.ledger.counts(); every load of form_requests adds to it.
+    practice.ledger.counts(), in whose zone `as_of` ends, see `days.local`; every load of form_requests adds to it.
 
     Examples
     --------
@@ -50,7 +49,8 @@ def ledger_standing(ledger_counts: pl.DataFrame, *, as_of: str | date, min_days:
     """
     require(ledger_counts, ["seen_at"], query="ledger_counts")
     begins = ledger_counts["seen_at"].min()
-    pulls = ledger_counts.select(pl.col("seen_at").unique()).filter(pl.col("seen_at") < night(as_of))
+    end = night(as_of, ledger_counts["seen_at"])
+    pulls = ledger_counts.select(instant("seen_at").unique()).filter(pl.col("seen_at") < end)
     span = (pl.col("seen_at").max() - pl.col("seen_at").min()).dt.total_days().fill_null(0)
     needs = f"; times to completion need {min_days}: load form_requests every day until then"
     spans = pl.format("the ledger spans {} days in {} pulls", "days", "pulls")
@@ -168,11 +168,15 @@ def request_times(
     require(ledger_counts, ["seen_at"], query="ledger_counts")
     require(form_requests, ["id", "form_id", "client_id"], query="form_requests")
     require(clients, ["id", "is_active", "archived_at"], query="clients")
-    day_number(as_of)
-    pulls = ledger_counts.select(pl.col("seen_at").unique().sort()).filter(pl.col("seen_at") < night(as_of))
+    end_of_day = night(as_of, ledger_counts["seen_at"])
+    pulls = ledger_counts.select(instant("seen_at").unique().sort()).filter(pl.col("seen_at") < end_of_day)
     before = pulls.with_columns(pull_before=pl.col("seen_at").shift(1))
     last_pull = pulls["seen_at"].max()
-    seen = ledger_seen.filter(pl.col("seen_at") < night(as_of)).sort("seen_at", maintain_order=True)
+    seen = (
+        ledger_seen.with_columns(instant("seen_at"), instant("date_to_show"))
+        .filter(pl.col("seen_at") < end_of_day)
+        .sort("seen_at", maintain_order=True)
+    )
     done = pl.col("is_finished").fill_null(value=False)
     # Before it is begun, the day shown is the day it was asked for; once done, the day it was done.
     was_open = ~done.first() & (pl.col("status").first().fill_null("").str.to_lowercase() != "incomplete")
@@ -188,7 +192,7 @@ def request_times(
         .join(before, on="seen_at")
         .filter(pl.col("pull_before").is_not_null())
         .join(form_requests.select("id", "form_id", "client_id"), on="id")
-        .join(clients.select("id", "is_active", "archived_at"), left_on="client_id", right_on="id", how="left")
+        .join(clients.select("id", "is_active", instant("archived_at")), left_on="client_id", right_on="id", how="left")
     )
     archived = pl.when(pl.col("is_active").not_()).then("archived_at")
     end = pl.coalesce("done_at", pl.min_horizontal(archived, pl.lit(last_pull)))

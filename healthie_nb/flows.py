@@ -47,7 +47,8 @@ def funnel(
 
     Source
     ------
-    queries/clients.graphql; queries/appointments.graphql through `visits`.
+    queries/clients.graphql, whose days are those of the zone its instants are in, see `days.local`;
+    queries/appointments.graphql through `visits`.
 
     Examples
     --------
@@ -75,15 +76,13 @@ def funnel(
 
 
 def _first_bookings(visits: Any, as_of: str | date) -> pl.DataFrame:
-    """One row per client: the day, UTC, on which the first clinical appointment was made."""
-    rows = clinical(visits, as_of, "booked_at").group_by("client_id").agg(nw.col("booked_at").min())
-    booked = pl.col("booked_at").dt.convert_time_zone("UTC").dt.date().to_physical().cast(pl.Int64)
-    return reduced(rows).select("client_id", booked_day=booked)
+    """One row per client: the day on which the first clinical appointment was made."""
+    return reduced(clinical(visits, as_of, "booked_day").group_by("client_id").agg(nw.col("booked_day").min()))
 
 
 def _steps(people: pl.DataFrame, first_days: int, second_days: int) -> pl.DataFrame:
     """Days to each step from the one before, null from where a client leaves the funnel."""
-    # Booked on the phone and signed up afterwards, or the other side of midnight UTC: the same day, not a negative one.
+    # Booked on the phone and signed up afterwards, or the other side of midnight: the same day, not a negative one.
     first = (pl.col("first_day") - pl.col("signed_up")).clip(0)
     booked = pl.min_horizontal((pl.col("booked_day") - pl.col("signed_up")).clip(0), first)
     second = pl.col("second_day") - pl.col("first_day")

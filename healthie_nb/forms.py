@@ -112,6 +112,8 @@ def overdue(
 ) -> pl.DataFrame:
     """Active clients with forms that were asked for or begun long ago and are not completed, the oldest first.
 
+    Days are those of the zone the requests' instants are in, see `days.local`.
+
     Rows
     ----
     One per client with a form waiting for more than `after_days`, longest first.

@@ -1,7 +1,7 @@
 """What each check of quality finds: a level and the value it was judged by. Their words are in quality.py."""
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final, Literal
 
 import polars as pl
@@ -68,7 +68,7 @@ def _share(rows: pl.DataFrame, is_so: pl.Expr, *, amber: float, red: float, what
 
 
 def as_of(given: Given) -> Judgement:
-    """Whether the day was over when the rows were loaded."""
+    """Whether the day was over when the rows were loaded, in the zone of that instant."""
     assert given.loaded_at
     loaded = given.loaded_at.date()
     level: Level = "red" if given.day > loaded else "amber" if given.day == loaded else "green"
@@ -146,7 +146,7 @@ def late_status(given: Given) -> Judgement:
 def future(given: Given) -> Judgement:
     """Find visits with an outcome that begin after they were loaded."""
     assert given.loaded_at
-    ahead = given.all_visits.filter(pl.col("starts_at") > given.loaded_at)
+    ahead = given.all_visits.filter(pl.col("starts_at") > given.loaded_at.astimezone(UTC))
     found = ahead.filter(pl.col("status").is_in(_HAPPENED)).height
     return _level(found, amber=1, red=10), f"{found} visits"
 

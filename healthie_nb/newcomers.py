@@ -1,7 +1,7 @@
 """Who is new, and since when we know: first occurred clinical visits on complete history."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 from typing import Any, Final, Literal
 
 import narwhals as nw
@@ -148,11 +148,10 @@ def bookings(visits: Any, as_of: str | date) -> pl.DataFrame:
     -------
     client_id String; next_day Int64, days since 1970-01-01.
     """
-    rows = clinical(visits, as_of, "booked_at", "status_changed_at")
+    rows = clinical(visits, as_of, "booked_day", "changed_day")
     until = day_number(as_of)
-    night = nw.lit(datetime.combine(EPOCH + timedelta(days=until + 1), time(), UTC))
-    stood = ~nw.col("status").is_in(CALLED_OFF) | (nw.col("status_changed_at") >= night)
-    booked = nw.col("booked_at").is_null() | (nw.col("booked_at") < night)
+    stood = ~nw.col("status").is_in(CALLED_OFF) | (nw.col("changed_day") > until)
+    booked = nw.col("booked_day").is_null() | (nw.col("booked_day") <= until)
     later = rows.filter(nw.col("day") > until, stood, booked)
     return reduced(later.group_by("client_id").agg(nw.col("day").min().alias("next_day")))
 
@@ -160,7 +159,8 @@ def bookings(visits: Any, as_of: str | date) -> pl.DataFrame:
 def known(firsts: pl.DataFrame, clients: pl.DataFrame | None, history_from: str | date | None) -> pl.DataFrame:
     """Keep the rows of clients whose history is complete: signed up, and first seen, on or after `history_from`.
 
-    Without `history_from` all are kept, which is right only when the visits reach back to the practice's first day.
+    Without `history_from` all are kept, which is right only when the visits reach back to the practice's first day. The
+    day of a sign-up is that of the zone its instant is in, see `days.local`.
 
     Raises
     ------

@@ -7,7 +7,7 @@ from typing import Any, Final
 import narwhals as nw
 import polars as pl
 
-from healthie_nb.chart_notes import night
+from healthie_nb.days import instant, night
 from healthie_nb.engines import reduced
 from healthie_nb.newcomers import CALLED_OFF, Every, choice, clinical, day_number, is_over, known, occurred, offset
 from healthie_nb.roles import FORM_ROLES
@@ -31,7 +31,8 @@ def readiness(
 ) -> pl.DataFrame:
     """Clinical visits of the next days and how each required role of form stands: ready is a visit that lacks none.
 
-    A role is done by any finished form of it, asked for or not, whenever. It names visits and clients by id: it is for
+    A role is done by any finished form of it, asked for or not, whenever up to the end of `as_of` in the zone of the
+    forms' instants, see `days.local`. It names visits and clients by id: it is for
     the practice, not for publication; how many of the visits are ready is a count over them.
 
     Rows
@@ -71,7 +72,12 @@ def readiness(
         raise MetricError(f"days is {days}: give how many days ahead, at least 1.")
     due = _coming(visits, as_of, days)
     role_of = _roles(form_roles, required)
-    done = _done(filled_forms, role_of).filter(pl.col("filled_at") < night(as_of)).select("client_id", "role").unique()
+    done = (
+        _done(filled_forms, role_of)
+        .filter(pl.col("filled_at") < night(as_of, filled_forms["filled_at"]))
+        .select("client_id", "role")
+        .unique()
+    )
     asked = _asked(form_requests, role_of)
     wanted = pl.DataFrame({"role": list(required)}, schema={"role": pl.String})
     visit = ["starts_at", "client_id", "appointment_id"]
@@ -187,7 +193,8 @@ def measures(
 ) -> pl.DataFrame:
     """Share of new clients with each outcome measure at baseline, and on time afterwards while they were in care.
 
-    Windows are days from the first occurred clinical visit, both ends included. Baseline counts every new client whose
+    Windows are days from the first occurred clinical visit, both ends included; the day of a form is that of the zone
+    its instant is in, see `days.local`. Baseline counts every new client whose
     window is over at `as_of`; a follow-up those of them with an occurred clinical visit in that window.
 
     Rows
@@ -228,8 +235,7 @@ def measures(
     if forms.is_empty():
         raise MetricError("no form has the role 'outcome measure': give it to one in forms.csv.")
     firsts = _seen_in(visits, as_of, follow_ups).pipe(known, clients, history_from)
-    day = pl.col("filled_at").dt.date().to_physical().cast(pl.Int64)
-    filled = _done(filled_forms, forms).select("client_id", "form_id", filled_day=day)
+    filled = _done(filled_forms, forms).select("client_id", "form_id", "filled_day")
     age, until = pl.col("filled_day") - pl.col("first_day"), day_number(as_of)
     parts = []
     for place, (window, first, last) in enumerate(windows):
@@ -277,12 +283,13 @@ def _roles(form_roles: pl.DataFrame, wanted: Collection[str]) -> pl.DataFrame:
 
 
 def _done(filled_forms: pl.DataFrame, role_of: pl.DataFrame) -> pl.DataFrame:
-    """Finished forms of the wanted roles."""
+    """Finished forms of the wanted roles, with the day in the zone of their instants."""
     require(filled_forms, _FILLED, query="filled_forms")
+    day = pl.col("filled_at").dt.date().to_physical().cast(pl.Int64)
     return (
         filled_forms.filter("is_finished")
         .join(role_of, on="form_id")
-        .select("client_id", "form_id", "role", "filled_at")
+        .select("client_id", "form_id", "role", instant("filled_at"), filled_day=day)
     )
 
 

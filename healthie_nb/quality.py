@@ -125,7 +125,7 @@ def checks(
 
     Raises
     ------
-    MetricError for `as_of` before the first visit, a `loaded_at` without a zone, or a missing column.
+    MetricError for `as_of` before the first visit, a `loaded_at` without a zone, whose day it is, or a missing column.
 
     Source
     ------

@@ -94,12 +94,13 @@ def visits(
         (nothing set: unmarked or upcoming), other; healthie_status String, as Healthie has it; starts_at Datetime UTC;
         in `zone`: date, week (its Monday), month and quarter (their first day) Date, weekday Int8 from 1, Monday, to 7,
         hour Int8; day Int32, the date as days since 1970-01-01, for arithmetic on any engine; minutes Int64; booked_at,
-        status_changed_at Datetime UTC (for an attendee who cancelled, that time); lead_days Float64, booking to start,
-        null for recurring and moved rows and for those entered after they began; notice_hours Float64, cancellation to
-        start, negative where the status was changed later (Healthie keeps the last change only), null where not
-        cancelled; late_by_notice Boolean, notice under `late_notice_hours`, null where notice is; modality String;
-        cancelled_by String: client, provider, organization; cancellation_reason String, the practice's label, null
-        where none was given or `cancellation_reasons` is not; updated_at Datetime UTC.
+        status_changed_at Datetime UTC (for an attendee who cancelled, that time); booked_day, changed_day Int32, their
+        days in `zone`, as day; lead_days Float64, booking to start, null for recurring and moved rows and for those
+        entered after they began; notice_hours Float64, cancellation to start, negative where the status was changed
+        later (Healthie keeps the last change only), null where not cancelled; late_by_notice Boolean, notice under
+        `late_notice_hours`, null where notice is; modality String; cancelled_by String: client, provider, organization;
+        cancellation_reason String, the practice's label, null where none was given or `cancellation_reasons` is not;
+        updated_at Datetime UTC.
 
     Raises
     ------
@@ -128,7 +129,7 @@ def visits(
         )
         .pipe(_with_role, roles)
         .pipe(_with_reason, cancellation_reasons)
-        .select(*_identity(), *_calendar(), *_timing(late_notice_hours), *_manner())
+        .select(*_identity(), *_calendar(), *_timing(zone, late_notice_hours), *_manner())
     )
     if isinstance(appointments, pl.LazyFrame):
         return rows
@@ -354,7 +355,7 @@ def _calendar() -> list[pl.Expr]:
     ]
 
 
-def _timing(late_notice_hours: float) -> list[pl.Expr]:
+def _timing(zone: str, late_notice_hours: float) -> list[pl.Expr]:
     left_group = pl.col("attendee_id").is_not_null() & pl.col("cancelled")
     left_at = pl.coalesce("cancelled_at", "status_changed_at")
     changed_at = pl.when(left_group).then(left_at).otherwise(pl.col("status_changed_at"))
@@ -372,10 +373,17 @@ def _timing(late_notice_hours: float) -> list[pl.Expr]:
         pl.col("minutes").cast(pl.Int64),
         pl.col("created_at").alias("booked_at"),
         changed_at.alias("status_changed_at"),
+        _day(pl.col("created_at"), zone).alias("booked_day"),
+        _day(changed_at, zone).alias("changed_day"),
         pl.when(is_booked_once).then(lead).alias("lead_days"),
         notice.alias("notice_hours"),
         (notice < late_notice_hours).alias("late_by_notice"),
     ]
+
+
+def _day(instant: pl.Expr, zone: str) -> pl.Expr:
+    """Day of an instant on the practice's calendar, as a number."""
+    return instant.dt.convert_time_zone(zone).dt.date().cast(pl.Int32)
 
 
 def _manner() -> list[pl.Expr]:

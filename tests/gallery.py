@@ -32,6 +32,8 @@ SEEN = example({f"client-{i:03}": _days(i) for i in range(52)}).with_columns(
     modality=pl.when(pl.col("hour") > 0).then(pl.lit("In Person")),
     booked_at=pl.col("starts_at") - pl.duration(days=10),
     status_changed_at=pl.col("starts_at") - pl.duration(hours=20),
+    booked_day=pl.col("day") - 10,
+    changed_day=pl.col("day") - 1,
     notice_hours=pl.lit(20.0),
 )
 CLIENTS = (

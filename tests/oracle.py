@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+import polars as pl
 from hypothesis import HealthCheck, settings
 from polars import selectors
 
@@ -12,11 +13,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    import polars as pl
-
 on_worlds = settings(
     max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
+
+
+CHICAGO = "America/Chicago"
+
+
+def on_the_wall(world: pl.DataFrame, zone: str = CHICAGO) -> pl.DataFrame:
+    """Visits with what the practice's clock showed when they were booked and changed: booked_local, changed_local."""
+    wall = {"booked_local": "booked_at", "changed_local": "status_changed_at"}
+    return world.with_columns(
+        pl.col(at).dt.convert_time_zone(zone).dt.replace_time_zone(None).alias(name) for name, at in wall.items()
+    )
 
 
 class Oracle:
@@ -36,7 +46,7 @@ class Oracle:
 
     def everywhere(self, world: pl.DataFrame, metric: Callable[[Any], pl.DataFrame]) -> pl.DataFrame:
         """Return the answer that all engines give; the world becomes the table `visits`."""
-        self.table("visits", world)
+        self.table("visits", on_the_wall(world))
         world.write_parquet(self.path)
         answer = metric(world)
         for engine in (world.lazy(), self.connection.read_parquet(self.path)):

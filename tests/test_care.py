@@ -41,9 +41,7 @@ def programmes(one: str, kind: str) -> pl.DataFrame:
 
 
 def booked_on(rows: pl.DataFrame, day: str) -> pl.DataFrame:
-    return rows.with_columns(
-        booked_at=pl.lit(datetime.fromisoformat(day).replace(tzinfo=UTC)).cast(pl.Datetime("us", "UTC"))
-    )
+    return rows.with_columns(booked_day=pl.lit(date.fromisoformat(day)).cast(pl.Int32))
 
 
 def test_lapse_is_dated_when_the_gap_was_full() -> None:
@@ -62,13 +60,13 @@ def test_gap_counts_once_it_is_longer(as_of: str, *, ended: bool) -> None:
 )
 def test_who_was_booked_at_the_time_had_not_lapsed(status: str, booked: str, *, ended: bool) -> None:
     rows = booked_on(example({"a": ["2026-01-01", f"2026-08-01 {status}"]}), booked)
-    rows = rows.with_columns(status_changed_at=pl.lit(datetime(2026, 6, 1, tzinfo=UTC)).cast(pl.Datetime("us", "UTC")))
+    rows = rows.with_columns(changed_day=pl.lit(date(2026, 6, 1)).cast(pl.Int32))
     assert spells(rows, as_of="2026-06-30")["ended"].item() is ended
 
 
 def test_booking_cancelled_later_still_stood() -> None:
     rows = booked_on(example({"a": ["2026-01-01", "2026-08-01 Cancelled"]}), "2026-05-01")
-    rows = rows.with_columns(status_changed_at=pl.lit(datetime(2026, 7, 5, tzinfo=UTC)).cast(pl.Datetime("us", "UTC")))
+    rows = rows.with_columns(changed_day=pl.lit(date(2026, 7, 5)).cast(pl.Int32))
     assert spells(rows, as_of="2026-06-30")["ended"].item() is False
 
 

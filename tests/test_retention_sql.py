@@ -11,6 +11,7 @@ import pytest
 from edges import shown
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from oracle import on_the_wall
 from polars import selectors
 
 from healthie_nb import retention
@@ -71,9 +72,9 @@ known as (
 gaps as (select client_id, date, lag(date) over (partition by client_id order by date, appointment_id) before from o),
 booked as (
     select client_id, min(date) next from v
-    where date > date '{AS_OF}' and booked_at < timestamp '{AS_OF}' + interval 1 day
+    where date > date '{AS_OF}' and (booked_local is null or booked_local < timestamp '{AS_OF}' + interval 1 day)
       and (status not in ('cancelled', 'late_cancelled', 'rescheduled')
-           or status_changed_at >= timestamp '{AS_OF}' + interval 1 day)
+           or changed_local >= timestamp '{AS_OF}' + interval 1 day)
     group by client_id)
 """
 
@@ -102,7 +103,7 @@ class Oracle:
         self.connection.sql(f"create or replace table {name} as from '{self.plain}'")
 
     def load(self, world: pl.DataFrame) -> duckdb.DuckDBPyRelation:
-        self.table("visits", world)
+        self.table("visits", on_the_wall(world))
         world.write_parquet(self.path)
         return self.connection.read_parquet(self.path)
 
@@ -377,7 +378,7 @@ def test_funnel(oracle: Oracle, given_rows: list[dict[str, Any]]) -> None:
     for table, since in ((ours, "2000-01-01"), (late, HISTORY)):
         (theirs,) = oracle.rows(f"""
         , people as (select id, cast(created_at as date) up,
-              (select min(cast(booked_at as date)) from v where client_id = id) booked,
+              (select min(cast(booked_local as date)) from v where client_id = id) booked,
               (select first from firsts where client_id = id) first,
               (select min(o.date) from o join firsts f using (client_id)
                where client_id = id and o.date > f.first) again

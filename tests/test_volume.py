@@ -342,8 +342,8 @@ def test_booking_curve(oracle: Oracle, given_rows: list[dict[str, Any]]) -> None
     , cells as (select ahead, back, date '{AS_OF}' - 7 * back seen_on, seen_on + 7 * ahead - 6 begins
         from (select unnest([1, 2]) ahead), (select cast(unnest(range(6)) as integer) back))
     , stood as (select ahead, back, seen_on, begins, begins + 6 ends,
-      (select count(*) from c where date between begins and begins + 6 and booked_at < seen_on + interval 1 day
-        and (not {off} or status_changed_at >= seen_on + interval 1 day)) booked,
+      (select count(*) from c where date between begins and begins + 6 and booked_local < seen_on + interval 1 day
+        and (not {off} or changed_local >= seen_on + interval 1 day)) booked,
       case when begins + 6 <= date '{AS_OF}' then
         (select count(*) from c where date between begins and begins + 6 and not {off}) end final
     from cells where back = 0 or begins >= (select min(date) from c))"""

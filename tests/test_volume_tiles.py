@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import polars as pl
 import pytest
 
@@ -16,7 +18,7 @@ SEEN = example(
         "b": ["2025-06-03 No-Show", "2026-06-02", "2026-06-03 No-Show"],
         "c": ["2026-05-26", "2026-06-04", "2026-06-05 Cancelled", "2026-06-12 None"],
     }
-).with_columns(booked_at=pl.lit("2025-01-01").str.to_datetime(time_unit="us", time_zone="UTC"))
+).with_columns(booked_day=pl.lit(date(2025, 1, 1)).cast(pl.Int32))
 AS_OF = "2026-06-10"
 
 

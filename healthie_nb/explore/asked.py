@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from healthie_nb import forms as metrics
+from healthie_nb.days import local
 from healthie_nb.explore import choosing
 from healthie_nb.explore.choosing import WHICH, Name
 from healthie_nb.explore.paperwork import KNOWN, chosen, forms_line, is_one_of, of_forms
@@ -137,19 +138,20 @@ def requests(source: Paperwork, view: Mapping[str, Any]) -> Answer:
 def times(source: Paperwork, view: Mapping[str, Any]) -> Answer:
     """How long forms take to be completed, once the ledger allows."""
     ledger, as_of = source.practice.ledger, view["as_of"]
-    counts = ledger.counts()
+    counts = local(ledger.counts(), zone=source.practice.zone)
     files = (source.rows["form_requests"], source.rows["clients"])
     rows = of_forms(metrics.time_to_complete(ledger.seen(), counts, *files, as_of=as_of), view)
     if rows.is_empty():
         says = metrics.ledger_standing(counts, as_of=as_of)["says"].item()
         return source.nothing(f"No times yet: {says}")
     requests = rows.unique("form_id")["requests"].sum()
-    given = ("practice.ledger.seen()", "practice.ledger.counts()", "form_requests", "clients")
+    given = ("practice.ledger.seen()", "pulls", "form_requests", "clients")
     return source.answer(
         f"{requests:,} requests that appeared since the ledger began; forms: {rows['form_id'].n_unique()}.",
         "time_to_complete",
         rows,
         code=[
+            "pulls = hn.days.local(practice.ledger.counts(), zone=practice.zone)",
             choosing.call("rows = hn.forms.time_to_complete", *given, as_of=as_of.isoformat()),
             *forms_line("rows", view),
         ],
