@@ -1,6 +1,6 @@
 """How long a form takes to be completed: survival from the ledger, for Healthie overwrites when it was asked for."""
 
-from datetime import date, datetime
+from datetime import date
 from typing import Final
 
 import numpy as np
@@ -48,14 +48,13 @@ def ledger_standing(ledger_counts: pl.DataFrame, *, as_of: str | date, min_days:
     'the ledger spans 10 days in 2 pulls; times to completion need 28: load form_requests every day until then'
     """
     require(ledger_counts, ["seen_at"], query="ledger_counts")
-    begins = ledger_counts["seen_at"].min()
     end = night(as_of, ledger_counts["seen_at"])
     pulls = ledger_counts.select(instant("seen_at").unique()).filter(pl.col("seen_at") < end)
     span = (pl.col("seen_at").max() - pl.col("seen_at").min()).dt.total_days().fill_null(0)
     needs = f"; times to completion need {min_days}: load form_requests every day until then"
     spans = pl.format("the ledger spans {} days in {} pulls", "days", "pulls")
-    if isinstance(begins, datetime) and pulls.is_empty():
-        spans = pl.lit(f"the ledger begins on {begins:%Y-%m-%d}, after {as_of}")
+    if ledger_counts.height and pulls.is_empty():
+        spans = pl.lit(f"the ledger begins after {as_of}")
     return (
         pulls.select(
             pulls=pl.len().cast(pl.Int64), first=pl.col("seen_at").min(), last=pl.col("seen_at").max(), days=span

@@ -375,14 +375,10 @@ def test_times_are_shown_only_when_the_ledger_is_old_enough() -> None:
 
 
 def test_ledger_that_begins_later_says_so() -> None:
-    assert (
-        forms.ledger_standing(PULLS, as_of="2023-12-31")["says"]
-        .item()
-        .startswith(
-            f"the ledger begins on {PULLS['seen_at'].min():%Y-%m-%d}, after 2023-12-31; times to completion need 28"
-        )
-    )
-    assert forms.ledger_standing(PULLS.clear(), as_of="2023-12-31")["says"].item().startswith("the ledger spans 0 days")
+    later = forms.ledger_standing(PULLS, as_of="2023-12-31")["says"].item()
+    assert later.startswith("the ledger begins after 2023-12-31; times to completion need 28")
+    empty = forms.ledger_standing(PULLS.clear(), as_of="2023-12-31")["says"].item()
+    assert empty.startswith("the ledger spans 0 days in 0 pulls")
 
 
 exact = st.lists(st.tuples(st.integers(0, 12), st.booleans()), min_size=1, max_size=30)

@@ -96,6 +96,9 @@ STATES = pl.DataFrame(
         "reason": ["booked", "seen lately", "lapsed", "archived"],
         "clients": [70, 60, 45, 4],
         "share": [0.39, 0.34, 0.25, 0.02],
+        "low": [0.32, 0.27, 0.19, 0.01],
+        "high": [0.46, 0.41, 0.32, 0.06],
+        "few": [False] * 4,
     }
 )
 

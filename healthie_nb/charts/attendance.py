@@ -130,7 +130,7 @@ def cancellations_parts(
     ends = shared.select(
         "row",
         "total",
-        *marks.reach("total", pl.col("total").sum()),
+        *marks.reach(pl.col("total").sum()),
         text=pl.format("{}  ·  {}", wording.number("total"), "text"),
     )
     told = "; ".join(f"{row}: {total:,}" for row, total in ends.select("row", "total").rows())
@@ -163,7 +163,8 @@ def unmarked_parts(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, 
     """
     cells = tables.aged(table, names)
     is_open = pl.col("age") == tables.AGED[0]
-    rows = _in_order(cells.select("row", "rank", "count", "n", series="age", is_open=is_open))
+    part, among = wording.share("share").alias("part"), wording.interval()
+    rows = _in_order(cells.select("row", "rank", "count", "n", part, among, series="age", is_open=is_open))
     ends = cells.group_by("row", maintain_order=True).agg(
         total=pl.col("count").sum(), text=pl.format("{}", wording.number(pl.col("count").sum()))
     )
@@ -385,10 +386,11 @@ def _key(form: str) -> alt.Legend:
 
 
 PARTS: Final = {"count:Q": "Visits", "n:Q": "n in all"}
+UNMARKED: Final = {**PARTS, "part:N": "Of all visits that old", "interval:N": marks.WILSON}
 CALLED_OFF: Final = {**PARTS, "text:N": "Of all cancelled", "interval:N": marks.WILSON}
 rates = marks.drawn(lambda: marks.trend("missed", RATED, bounded=True), rates_parts)
 cancellations = marks.drawn(lambda: marks.bars("cancelled visits", CALLED_OFF, bounded=True), cancellations_parts)
-unmarked = marks.drawn(lambda: marks.bars("unmarked visits", PARTS, settling=True), unmarked_parts)
+unmarked = marks.drawn(lambda: marks.bars("unmarked visits", UNMARKED, settling=True), unmarked_parts)
 heat = marks.drawn(_heat, heat_parts)
 lead = marks.drawn(lambda: marks.dots("no-shows", interval=marks.BY_CLIENT), lead_parts)
 funnel_plot = marks.drawn(lambda: limits.drawing("visits due", "missed", LIMITED), funnel_plot_parts)

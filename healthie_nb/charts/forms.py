@@ -178,7 +178,7 @@ def requests_parts(
     )
     rows = _ranked(summed, tables.STANDINGS, ["row", "n", "text", "interval"])
     done = pl.format("{} completed", "text")
-    ends = summed.select("row", *marks.reach("requests", "n"), total="requests", text=done)
+    ends = summed.select("row", *marks.reach("n"), total="requests", text=done)
     each = ends.select("row", "total", "text").rows()
     told = "; ".join(f"{row}: {wording.told(total)}, {text or 'none'}" for row, total, text in each)
     remarks = wording.remarks(summed, synthetic=synthetic, n="waiting_or_done")

@@ -278,7 +278,9 @@ def bars(title: str, fields: Mapping[str, str], *, bounded: bool = False, settli
         tooltip=told({"row:N": "Of", "series:N": "These", **fields}),
     )
     ends = alt.Chart(alt.NamedData("ends")).encode(y=category())
-    words = ends.mark_text(align="left", dx=5).encode(x="edge:Q" if bounded else "total:Q", text="text:N")
+    # Beyond both bar and line; where the line is hidden, as from readers outside the practice, beyond the bar.
+    beyond = ends.transform_calculate(edge="max(datum.total, datum.most)") if bounded else ends
+    words = beyond.mark_text(align="left", dx=5).encode(x="edge:Q" if bounded else "total:Q", text="text:N")
     is_open = alt.condition("datum.is_open", alt.value(1), alt.value(0))
     hatch = [stacked.mark_bar(fill=HATCH).encode(opacity=is_open)] if settling else []
     return beside(stacked, *hatch, *([spanned(ends)] if bounded else []), words)
@@ -290,11 +292,10 @@ def spanned(base: alt.Chart) -> alt.Chart:
     return made
 
 
-def reach(total: str, of: str | pl.Expr, *, low: str = "low", high: str = "high") -> list[pl.Expr]:
-    """Columns of a share's interval along a bar of counts: least, most; and edge, where both bar and line are over."""
+def reach(of: str | pl.Expr, *, low: str = "low", high: str = "high") -> list[pl.Expr]:
+    """Columns of a share's interval along a bar of counts: least and most."""
     n = pl.col(of) if isinstance(of, str) else of
-    least, most = ((pl.col(bound) * n).round(2) for bound in (low, high))
-    return [least.alias("least"), most.alias("most"), pl.max_horizontal(pl.col(total), most).alias("edge")]
+    return [(pl.col(bound) * n).round(2).alias(name) for name, bound in (("least", low), ("most", high))]
 
 
 def curves(title: str, days: str, fields: Mapping[str, str]) -> alt.LayerChart:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import altair as alt
 import polars as pl
 
-from healthie_nb import display, wording
+from healthie_nb import wording
 from healthie_nb.charts import limits, marks
-from healthie_nb.flows import STEPS
 from healthie_nb.tables import retention as tables
 from healthie_nb.visits import MetricError
 
@@ -183,20 +182,15 @@ def funnel_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]:
     >>> funnel(table, synthetic=True).to_dict()["description"]
     'Bars of how many clients reached each step. signed up: 3, booked: 2, first visit: 2, second visit: 1.'
     """
-    # In clients, as the bars are; those who signed up are a share of nothing before.
-    least, most = (
-        pl.when(pl.col("step") != STEPS[0]).then((pl.col(end) * pl.col("before")).round(1)).fill_null(pl.col("clients"))
-        for end in ("low", "high")
-    )
     rows = table.select(
         pl.col("step").alias("row"),
         pl.col("clients").alias("count"),
         pl.col("before").alias("n"),
         wording.share().alias("text"),
         wording.interval(),
+        # In clients, as the bars are; those who signed up are a share of nothing before.
+        *marks.reach(pl.when(tables.is_later()).then("before")),
         said=tables.reached(),
-        least=least,
-        most=most,
     )
     told = (f"{step}: {wording.told(count)}" for step, count in table.select("step", "clients").rows())
     notes = [*wording.remarks(table, synthetic=synthetic, n="before"), *tables.too_recent(table)]
@@ -225,9 +219,9 @@ def states_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]:
     >>> table = retention.states(example({"ada": ["2026-01-01"]}), clients, as_of="2026-06-01")
     >>> chart = states(table, synthetic=True)
     >>> print(chart.to_dict()["description"])  # doctest: +NORMALIZE_WHITESPACE
-    Bars of 1 clients by where they stand. in care: seen lately: 0  ·  0%; in care: booked: 0  ·  0%; completed:
-    programme: 0  ·  0%; completed: closing visit: 0  ·  0%; lapsed: not seen: 1  ·  100%; unknown: archived: 0  ·
-    0%; unknown: no visit yet: 0  ·  0%.
+    Bars of 1 clients by where they stand. in care: seen lately: 0  ·  0%*; in care: booked: 0  ·  0%*; completed:
+    programme: 0  ·  0%*; completed: closing visit: 0  ·  0%*; lapsed: not seen: 1  ·  100%*; unknown: archived: 0  ·
+    0%*; unknown: no visit yet: 0  ·  0%*.
     """
     total = None if table["clients"].has_nulls() else int(table["clients"].sum())
     rows = table.select(
@@ -241,7 +235,7 @@ def states_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]:
         pl.lit(total).alias("n"),
     )
     ends = rows.select("row", total="count", text=pl.format("{}  ·  {}", wording.number("count"), "text"))
-    reached = pl.concat([ends, table.select(*marks.reach("clients", pl.lit(total)))], how="horizontal")
+    reached = pl.concat([ends, table.select(*marks.reach(pl.lit(total)))], how="horizontal")
     told = (f"{row}: {text}" for row, _, text in ends.rows())
     said = f"Bars of {wording.told(total)} clients by where they stand. {'; '.join(told)}."
     remarks = wording.remarks(table, synthetic=synthetic, n="clients")
@@ -332,10 +326,10 @@ def definitions_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]
 def _funnel() -> alt.LayerChart:
     base = alt.Chart(alt.NamedData("rows"))
     bars = base.mark_bar(color=marks.MAIN).encode(x=alt.X("count:Q", title="clients", axis=marks.COUNT))
-    interval = base.mark_rule(strokeWidth=2, color=display.INK).encode(x="least:Q", x2="most:Q")
-    words = base.mark_text(align="left", dx=5).encode(x="most:Q", text="said:N")
+    beyond = base.transform_calculate(edge="max(datum.count, datum.most)")
+    words = beyond.mark_text(align="left", dx=5).encode(x="edge:Q", text="said:N")
     told = marks.told({"row:N": "Step", "count:Q": "Clients", **STEP})
-    made: alt.LayerChart = marks.beside(bars, interval, words).encode(y=marks.category(), tooltip=told)
+    made: alt.LayerChart = marks.beside(bars, marks.spanned(base), words).encode(y=marks.category(), tooltip=told)
     return made
 
 

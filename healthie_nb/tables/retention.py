@@ -89,7 +89,7 @@ def unsplit(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def means(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, str] | None = None) -> Table:
-    """Means over closed cohorts as a table: a summary of what `charts.cohorts` draws, labelled as one.
+    r"""Means over closed cohorts as a table: a summary of what `charts.cohorts` draws, labelled as one.
 
     Rows
     ----
@@ -103,6 +103,15 @@ def means(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, str] | No
     Source
     ------
     `retention.means`.
+
+    Examples
+    --------
+    >>> from healthie_nb import retention
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"7": ["2026-01-05", "2026-02-20"], "8": ["2026-01-20"], "9": ["2026-02-02"]})
+    >>> table = retention.means(retention.cohorts(seen, as_of="2026-06-30"))
+    >>> means(table, synthetic=True).rows.row(0)
+    ('days 31-90', '2', '3', '1', '33%*\n6-79', '25%*')
     """
     rows = table.select(
         *([series_of(table, names).alias("of")] if split_of(table) else []),
@@ -130,6 +139,12 @@ def population(table: pl.DataFrame, *, synthetic: bool) -> Table:
     Source
     ------
     `retention.population`.
+
+    Examples
+    --------
+    >>> table = pl.DataFrame({"standing": ["new", "unknown", "not seen"], "clients": [70, 4, 1025]})
+    >>> population(table, synthetic=True).rows.row(0)
+    ('new', '70', 'in a cohort: their first visit ever is known')
     """
     rows = table.select("standing", number("clients"), pl.col("standing").replace_strict(STANDINGS).alias("which are"))
     return Table("population", POPULATION, remarks(table, synthetic=synthetic), rows)
@@ -340,14 +355,15 @@ def states(table: pl.DataFrame, *, synthetic: bool) -> Table:
     >>> states(table, synthetic=True)
     Where every client stands
     Demo practice: synthetic data
-    state      reason         clients  share
-    in care    seen lately          0     0%
-    in care    booked               0     0%
-    completed  programme            0     0%
-    completed  closing visit        0     0%
-    lapsed     not seen             1   100%
-    unknown    archived             0     0%
-    unknown    no visit yet         0     0%
+    * under 30 clients
+    state      reason         clients           share
+    in care    seen lately          0      0%* [0-79]
+    in care    booked               0      0%* [0-79]
+    completed  programme            0      0%* [0-79]
+    completed  closing visit        0      0%* [0-79]
+    lapsed     not seen             1  100%* [21-100]
+    unknown    archived             0      0%* [0-79]
+    unknown    no visit yet         0      0%* [0-79]
     """
     rows = table.select("state", "reason", number("clients"), rated("share"))
     return Table("states", STATES, remarks(table, synthetic=synthetic, n="clients"), rows, group="state")

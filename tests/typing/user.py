@@ -33,6 +33,7 @@ visits = hn.visits(appointments, zone=practice.zone)
 assert_type(visits, pl.DataFrame)
 assert_type(hn.visits(appointments.lazy(), zone="UTC"), pl.LazyFrame)
 assert_type(hn.roles.read(Path("targets.csv"), "targets"), pl.DataFrame)
+assert_type(hn.days.local(practice.load("clients"), zone=practice.zone), pl.DataFrame)
 hn.visits(appointments)  # type: ignore[call-arg]
 hn.visits(appointments, "UTC")  # type: ignore[call-arg]
 hn.roles.read(Path("targets.csv"), "target")  # type: ignore[arg-type]
