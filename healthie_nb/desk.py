@@ -40,7 +40,9 @@ class Desk:
         self.format = _list("What", TABLES | CHARTS)
         self.code = ipywidgets.HTML()
         self._said = ipywidgets.HTML()
-        self.shows_code = ipywidgets.ToggleButton(description="Show as code", layout=_button("9em"))
+        self.shows_code = ipywidgets.ToggleButton(
+            description="Show as code", tooltip="The lines that give this view", layout=_button("9em")
+        )
         self.shows_code.observe(self._toggle, "value")
         self.code.layout.display = "none"
         buttons = {"Load": self._load, "Remove": self._remove, "Save": self._save, "Export": self._export}
@@ -147,7 +149,7 @@ def _now() -> str:
 
 
 def _pressed(desk: Desk, label: str, does: Callable[[], str]) -> ipywidgets.Button:
-    button = ipywidgets.Button(description=label, layout=_button("6em"))
+    button = ipywidgets.Button(description=label, tooltip=label, layout=_button("6em"))
     button.on_click(lambda _: desk.press(does))
     return button
 

@@ -128,7 +128,10 @@ class Explorer:
         return [key for name in lists for key in settings[name] if key not in values[name]]
 
     def reset(self) -> None:
-        """Set every control back to the notebook's parameters, select nothing, and redraw once."""
+        """Set every control back to the notebook's parameters, search and select nothing, and redraw once."""
+        for control in self.controls.values():
+            if isinstance(control, controls.Several):
+                control.search.value = ""
         self._hold(self._initial)
         if self._note.value:  # Nothing else was asked for; a chart forgets what is selected when it is drawn again.
             meta = self._chart.spec["usermeta"]

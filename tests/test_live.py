@@ -150,6 +150,18 @@ def test_selecting_in_the_chart_filters_the_table(explorer: Explorer) -> None:
     assert (explorer.rows.height, explorer._note.value) == (2, "")
 
 
+def test_reset_selects_and_searches_nothing(explorer: Explorer) -> None:
+    several = explorer.controls["provider_ids"] = controls.Several("Provider", {"1": "Ada", "2": "Bob"})
+    explorer._initial["provider_ids"] = ()
+    several.search.value = "ad"
+    explorer.reset()
+    pick(explorer, "unknown")
+    drawn = explorer.spec
+    explorer.reset()
+    assert (explorer.rows.height, explorer._note.value, several.search.value) == (2, "", "")
+    assert explorer.spec != drawn  # drawn again, it has no mark outlined
+
+
 def test_a_click_selects_the_rows_of_a_mark_and_outlines_it(explorer: Explorer) -> None:
     bars, words = explorer.spec["layer"]  # type: ignore[index]
     [picked] = bars["params"]
