@@ -75,6 +75,19 @@ def test_target_that_no_metric_has_is_refused(targets: dict[str, float], says: s
         headline(**targets)
 
 
+def test_checked_in_has_not_taken_place() -> None:
+    """Docs: checked in and never marked is due, but has not occurred."""
+    seen = example({"a": ["2026-06-01", "2026-06-02 Checked-In", "2026-06-08"]})
+    counts, rates = (make(seen, as_of=AS_OF, every="week") for make in (volume.counts, volume.rates))
+    rates = rates.filter(measure="lost", late="status")
+    booked, unmarked = volume.booked(SEEN, as_of=AS_OF, weeks=1), volume.unmarked(seen, as_of=AS_OF)
+    made = repr(tiles.volume(counts, rates, booked, unmarked, every="week", synthetic=True)).splitlines()
+    assert [line.removesuffix(" · the week before not known · last year not known") for line in made[2:4]] == [
+        "Client visits that took place: 1 · of 2 on the calendar · 1 more checked in, not marked",
+        "Took place per working day: 0.2 · 5 working days",
+    ]
+
+
 def test_other_slices_are_refused() -> None:
     counts = volume.counts(SEEN, as_of=AS_OF, by=["modality"])
     rates = volume.rates(SEEN, as_of=AS_OF, every="month")

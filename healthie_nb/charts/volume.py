@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from healthie_nb.newcomers import Every
 
+# More colours than six nobody tells apart: who arrived or not, and was never marked as occurred or missed, is one.
+UNDECIDED: Final = dict.fromkeys(("checked in", "unmarked", "other"), "checked in or unmarked")
 LINE: Final = "Bold line: all together, {}"
 READ: Final = "Upright mark: usual at this point, with the lowest and highest; ring: usual in the end"
 COUNTED: Final = {
@@ -135,10 +137,9 @@ def _stacked(table: pl.DataFrame, every: Every, value: str, names: Mapping[str, 
 
 
 def counts_series(table: pl.DataFrame, names: Mapping[str, str] | None) -> pl.Expr:
-    """Slice in words, as a colour stands for it: statuses that are alike as one, and those with fewest as others."""
-    alike = {"checked in": "occurred", "other": "unmarked"}
+    """Slice in words, as a colour stands for it: those that nobody decided as one; values with fewest as others."""
     word = series_of(table, names)
-    return word.replace(alike) if slices_of(table) == ["status"] else marks.top(table, word, "count")
+    return word.replace(UNDECIDED) if slices_of(table) == ["status"] else marks.top(table, word, "count")
 
 
 def _columns_said(totals: pl.DataFrame, compare_to: str) -> str:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 # A status in words, in the order in which a column is stacked.
 STATUSES: Final = {
     "occurred": "occurred",
-    "checked_in": "checked in",
     "no_show": "no-show",
+    "checked_in": "checked in",
     "unrecorded": "unmarked",
     "other": "other",
     "rescheduled": "rescheduled",

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from healthie_nb.newcomers import Every
 
-KEPT: Final = ("occurred", "checked_in")
 YEAR: Final = {"week": "-52w", "month": "-1y", "quarter": "-1y"}  # as volume.counts: a week's is 52 weeks back
 FRESH: Final = tuple(AGES.values())[:2]
 
@@ -78,13 +77,14 @@ def volume(
 
 def _took_place(within: pl.DataFrame, every: str, targets: pl.DataFrame | None) -> list[Tile]:
     """Tell what took place, in all and per working day."""
-    kept = within.filter(pl.col("status").is_in(KEPT))
+    kept, arrived = within.filter(status="occurred"), within.filter(status="checked_in")["count"].sum()
     unit, day, days = within.select("unit", "period", "working_days").row(0)
     count, before, last_year = (
         None if within[name].is_null().all() else float(kept[name].sum()) for name in ("count", "before", "last_year")
     )
     notes = [
         f"of {_said(float(within['count'].sum()))} on the calendar",
+        *([f"{_said(float(arrived))} more checked in, not marked"] if arrived else []),
         f"the {every} before {_said(before)}",
         f"last year {_said(last_year)}{_change(count, last_year)}",
     ]
