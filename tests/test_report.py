@@ -141,6 +141,31 @@ def test_report_is_a_page_that_tells_its_parameters_and_its_red_checks(tmp_path:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["c", "data", "mine.ipynb", "r.html"]
 
 
+def test_ids_that_the_practice_lacks_are_refused_once_it_is_loaded(tmp_path: Path, served: Served) -> None:
+    given = ["--provider", "9999999", "--type", "8888888", "--form", "7777777"]
+    done = made(served, tmp_path, "form_completion", *given, "--out", "r.html")
+    assert done.returncode == 1
+    assert "form_completion.ipynb stopped below 'The data': ParameterError: " in done.stderr
+    for told in (
+        "provider_ids: this practice has no 9999999; it has ",
+        "appointment_type_ids: ",
+        "no 7777777; it has ",
+    ):
+        assert told in done.stderr
+    assert not (tmp_path / "r.html").exists()
+
+
+@pytest.mark.parametrize("name", parameters.NOTEBOOKS)
+def test_every_notebook_refuses_them(name: str) -> None:
+    sources = [cell.source for cell in nbformat.read(report.packaged(name), as_version=4).cells]
+    refusing, showing = (
+        next(at for at, source in enumerate(sources) if f"hn.{what}" in source)
+        for what in ("explore.refuse_unknown(settings, appointments, ", "tiles.")
+    )
+    assert refusing < showing
+    assert ("form_templates=form_templates" in sources[refusing]) == ("form_ids" in parameters.described(name))
+
+
 @pytest.mark.parametrize(("level", "code"), [("red", 3), ("amber", 0), ("green", 0)])
 def test_red_check_alone_is_in_the_exit_code(
     level: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

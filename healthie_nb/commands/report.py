@@ -20,8 +20,9 @@ DESCRIPTION = """\
 Run a notebook with parameters of your own and write it as one HTML page that opens anywhere, without a network.
 
 Each notebook has its own options: healthie-nb report retention --help. What is not given is the view's, if one is
-named, or the notebook's own. A wrong name or value is refused before anything is run. Without HEALTHIE_API_KEY it takes
---demo, and every page of the demo practice says that its data is made up.
+named, or the notebook's own. A wrong name or value is refused before anything is run, an id that the practice does not
+have once it is loaded; nothing is written then. Without HEALTHIE_API_KEY it takes --demo, and every page of the demo
+practice says that its data is made up.
 
 The page is for the practice itself, readable by you alone: it may show small counts and lists of clients. With
 --audience external it is for everybody else: counts of 1 to 10, and what would follow from them, are hidden, and so are

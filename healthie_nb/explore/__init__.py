@@ -4,7 +4,7 @@ from healthie_nb.explore.calendar import matching
 from healthie_nb.explore.choosing import began, names
 from healthie_nb.explore.clients import retention
 from healthie_nb.explore.forms import forms
-from healthie_nb.explore.given import chosen, days, periods, split_names
+from healthie_nb.explore.given import chosen, days, periods, refuse_unknown, split_names
 from healthie_nb.explore.paperwork import of_forms
 from healthie_nb.explore.volume import volume
 
@@ -17,6 +17,7 @@ __all__ = [
     "names",
     "of_forms",
     "periods",
+    "refuse_unknown",
     "retention",
     "split_names",
     "volume",

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from healthie_nb.explore.choosing import WHICH, began, names
+from healthie_nb.parameter import ParameterError
 from healthie_nb.returns import DAYS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 WIDEST: Final = 60  # columns of a heat map
+NAMED: Final = 8  # of those there are, in a refusal
 
 
 def chosen(
@@ -30,6 +32,48 @@ def chosen(
         return visits, clients
     kept = began(visits, as_of=settings["as_of"], **which)
     return kept, clients.filter(pl.col("id").is_in(kept["client_id"].implode()))
+
+
+def refuse_unknown(
+    settings: Mapping[str, Any],
+    appointments: pl.DataFrame,
+    *,
+    providers: pl.DataFrame,
+    appointment_types: pl.DataFrame,
+    form_templates: pl.DataFrame | None = None,
+) -> None:
+    """Refuse settings with an id that neither a frame nor an appointment has: nobody wants to read about nobody.
+
+    Raises
+    ------
+    ParameterError with the ids there are.
+
+    Examples
+    --------
+    >>> people = pl.DataFrame({"id": ["7", "8"], "name": ["Dr Ada", "Dr Bob"]})
+    >>> booked = pl.DataFrame({"provider_id": ["7"], "appointment_type_id": ["1"]})
+    >>> asked = {"provider_ids": ["9"], "appointment_type_ids": ["1"]}
+    >>> refuse_unknown(asked, booked, providers=people, appointment_types=people.clear())
+    Traceback (most recent call last):
+    healthie_nb.parameter.ParameterError: provider_ids: this practice has no 9; it has 7 (Dr Ada), 8 (Dr Bob).
+    """
+    told = [
+        *_unknown("provider_ids", settings, providers, appointments["provider_id"]),
+        *_unknown("appointment_type_ids", settings, appointment_types, appointments["appointment_type_id"]),
+        *([] if form_templates is None else _unknown("form_ids", settings, form_templates, pl.Series())),
+    ]
+    if told:
+        raise ParameterError(" ".join(told))
+
+
+def _unknown(name: str, settings: Mapping[str, Any], there: pl.DataFrame, used: pl.Series) -> list[str]:
+    known, in_use = names(there), set(used.drop_nulls())
+    lacking = [one for one in settings[name] if one not in known and one not in in_use]
+    if not lacking:
+        return []
+    has = [f"{one} ({called})" for one, called in known.items()]
+    rest = f" and {len(has) - NAMED:,} more" if len(has) > NAMED else ""
+    return [f"{name}: this practice has no {', '.join(lacking)}; it has {', '.join(has[:NAMED]) or 'none'}{rest}."]
 
 
 def days(settings: Mapping[str, Any]) -> tuple[date, date]:
