@@ -17,6 +17,7 @@ Judgement = tuple[Level, str]
 
 SETTLING_DAYS: Final = 7
 LONGEST_MINUTES: Final = 480
+NAMED_WEEKS: Final = 6
 _CALLED_OFF: Final = ("cancelled", "late_cancelled", "rescheduled")
 _HAPPENED: Final = ("occurred", "no_show", "checked_in")
 
@@ -64,7 +65,7 @@ def _share(rows: pl.DataFrame, is_so: pl.Expr, *, amber: float, red: float, what
     """Judge by the share of rows for which something is so."""
     found = int(rows.select(is_so.fill_null(value=False).sum()).item())
     share = found / max(rows.height, 1)
-    return _level(share, amber=amber, red=red), f"{found} of {rows.height} {what} ({share:.1%})"
+    return _level(share, amber=amber, red=red), f"{found:,} of {rows.height:,} {what} ({share:.1%})"
 
 
 def as_of(given: Given) -> Judgement:
@@ -83,7 +84,7 @@ def reconciled(given: Given) -> Judgement:
         return "amber", "Healthie's totals are not ready"
     apart = int(given.reconciled["difference"].abs().sum())
     share = apart / max(int(given.reconciled["ours"].sum()), 1)
-    return ("green" if apart == 0 else _level(share, amber=0, red=0.01)), f"{apart} apart ({share:.2%})"
+    return ("green" if apart == 0 else _level(share, amber=0, red=0.01)), f"{apart:,} apart ({share:.2%})"
 
 
 def history(given: Given) -> Judgement:
@@ -94,13 +95,13 @@ def history(given: Given) -> Judgement:
     if not isinstance(first, date):
         return "red", "no visits"
     days = (given.day - first).days
-    return ("green" if days >= 455 else "amber" if days >= 180 else "red"), f"complete from {first}: {days} days"  # noqa: PLR2004 - a year and a quarter, half a year
+    return ("green" if days >= 455 else "amber" if days >= 180 else "red"), f"complete from {first}: {days:,} days"  # noqa: PLR2004 - a year and a quarter, half a year
 
 
 def unmarked(given: Given) -> Judgement:
     """Judge the past visits without a status, those of the last days aside."""
     old = given.visits.filter(pl.col("date") <= given.day - timedelta(days=SETTLING_DAYS))
-    return _share(old, pl.col("status") == "unrecorded", amber=0.02, red=0.05, what="visits")
+    return _share(old, pl.col("status") == "unrecorded", amber=0.02, red=0.05, what="visits before the last 7 days")
 
 
 def settling(given: Given) -> Judgement:
@@ -116,7 +117,7 @@ def types(given: Given) -> Judgement:
     missing = unmapped(given.appointment_types, given.roles)["appointment_type_id"]
     is_missing = pl.col("appointment_type_id").is_in(missing.implode()) | pl.col("appointment_type_id").is_null()
     level, value = _share(given.visits, is_missing, amber=1e-9, red=0.05, what="visits")
-    return level, f"{len(missing)} types without a role; {value}"
+    return level, f"{len(missing)} {'type' if len(missing) == 1 else 'types'} without a role; {value}"
 
 
 def forms(given: Given) -> Judgement:
@@ -148,7 +149,7 @@ def future(given: Given) -> Judgement:
     assert given.loaded_at
     ahead = given.all_visits.filter(pl.col("starts_at") > given.loaded_at.astimezone(UTC))
     found = ahead.filter(pl.col("status").is_in(_HAPPENED)).height
-    return _level(found, amber=1, red=10), f"{found} visits"
+    return _level(found, amber=1, red=10), f"{found:,} visits"
 
 
 def doubles(given: Given) -> Judgement:
@@ -171,7 +172,7 @@ def charted(given: Given) -> Judgement:
     table = notes(given.all_visits, given.chart_notes, as_of=given.as_of, by=[])
     missing, due = int(table["missing"].sum()), int(table["due"].sum())
     share = missing / max(due, 1)
-    return _level(share, amber=0.05, red=0.15), f"{missing} of {due} appointments ({share:.1%})"
+    return _level(share, amber=0.05, red=0.15), f"{missing:,} of {due:,} appointments ({share:.1%})"
 
 
 def attendance(given: Given) -> Judgement:
@@ -181,14 +182,14 @@ def attendance(given: Given) -> Judgement:
     if given.unplaced is None:
         return level, value
     lost = int(given.unplaced.filter(pl.col("reason") == "group without attendees")["rows"].sum())
-    return ("red" if lost and group.is_empty() else level), f"{value}; {lost} sessions without attendees"
+    return ("red" if lost and group.is_empty() else level), f"{value}; {lost:,} sessions without attendees"
 
 
 def vanished(given: Given) -> Judgement:
     """Judge how many rows were deleted after they had been loaded."""
     assert given.vanished is not None
     share = given.vanished.height / max(given.all_visits.height, 1)
-    return _level(share, amber=0.01, red=0.05), f"{given.vanished.height} appointments"
+    return _level(share, amber=0.01, red=0.05), f"{given.vanished.height:,} appointments"
 
 
 def merges(given: Given) -> Judgement:
@@ -208,7 +209,7 @@ def mass_edits(given: Given) -> Judgement:
     share = most / given.all_visits.height
     if most < 10 or share < 0.02:  # noqa: PLR2004 - a few bookings made together are no mass edit
         return "green", f"at most {most} visits in one second"
-    return "amber", f"{most} visits ({share:.0%}) last changed at {when:%Y-%m-%d %H:%M:%S} UTC"
+    return "amber", f"{most:,} visits ({share:.0%}) last changed at {when:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def weeks(given: Given) -> Judgement:
@@ -221,7 +222,8 @@ def weeks(given: Given) -> Judgement:
     per_week = tally.upsample("week", every="1w")
     low = per_week.filter(pl.col("kept").fill_null(0) < pl.col("kept").median() / 2)["week"].to_list()
     is_last = bool(low) and low[-1] == per_week["week"].max()
-    named = f": {', '.join(map(str, low[-3:]))}" if low else ""
+    earlier = f" and {len(low) - NAMED_WEEKS} earlier" if len(low) > NAMED_WEEKS else ""
+    named = f": {', '.join(map(str, low[-NAMED_WEEKS:]))}{earlier}" if low else ""
     return ("red" if is_last else "amber" if low else "green"), f"{len(low)} of {per_week.height} weeks{named}"
 
 

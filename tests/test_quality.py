@@ -143,6 +143,24 @@ def test_broken_data_is_told(check: str) -> None:
     assert levels(rows, **given)[check] == level
 
 
+@pytest.mark.parametrize(
+    ("weeks", "says"), [(1, " weeks: 2026-06-22"), (6, "2026-06-22"), (8, "2026-06-22 and 2 earlier")]
+)
+def test_weeks_that_lack_visits_are_named_or_counted(weeks: int, says: str) -> None:
+    few = SOUND.with_columns(status=pl.when(last(7 * weeks)).then(pl.lit("no_show")).otherwise("status"))
+    value = quality.checks(few, **GIVEN).filter(check="weeks")["value"].item()
+    assert value.startswith(f"{weeks} of ")
+    assert value.endswith(says)
+    assert value.count("2026-") == min(weeks, 6)
+
+
+def test_numbers_and_nouns_are_written_out() -> None:
+    many = pl.concat([SOUND] * 3)
+    found = dict(quality.checks(many, **(GIVEN | {"roles": ROLES.clear()})).select("check", "value").rows())
+    assert found["lengths"] == "0 of 1,620 visits (0.0%)"
+    assert found["unmapped types"] == "1 type without a role; 1,620 of 1,620 visits (100.0%)"
+
+
 def test_every_check_is_tried() -> None:
     assert list(BROKEN) == [check.name for check in quality.CHECKS]
 

@@ -83,7 +83,7 @@ def test_problems_come_first_and_say_what_to_do() -> None:
     lines = repr(strip).splitlines()
     doubles = CHECKS.row(by_predicate=pl.col("check") == "doubles", named=True)
     at = lines.index(f"✕ doubles: {doubles['value']}")
-    assert lines[at + 1 : at + 3] == [f"  {doubles['meaning']}", f"  To do: {doubles['advice']}"]
+    assert lines[at + 1 : at + 3] == [f"  Good means: {doubles['meaning']}", f"  To do: {doubles['advice']}"]
     signs = [line[0] for line in lines[2:] if not line.startswith(" ")]
     assert signs == sorted(signs, key="✕!?✓".index)
     open_part = strip._repr_html_().partition("<details>")[0]

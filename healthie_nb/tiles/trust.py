@@ -78,7 +78,7 @@ def trust(checks: pl.DataFrame, *, synthetic: bool) -> Trust:
     >>> trust(checks.filter(check="doubles"), synthetic=False)
     Can these numbers be trusted? 1 problem
     ✕ doubles: 2 of 2 visits (100.0%)
-      A client is in one place at a time; doubles count twice.
+      Good means: A client is in one place at a time; doubles count twice.
       To do: Have one of each pair deleted in Healthie.
     """
     kind = pl.when(pl.col("value") == UNCHECKED).then("value").otherwise("level")
@@ -97,7 +97,9 @@ def _lines(row: Mapping[str, str]) -> list[str]:
 
 def _said(row: Mapping[str, str]) -> list[str]:
     """Say what should hold, and what to do where it does not."""
-    return [row["meaning"], *([] if row["kind"] == "green" else [f"To do: {row['advice']}"])]
+    if row["kind"] == "green":
+        return [row["meaning"]]
+    return [f"Good means: {row['meaning']}", f"To do: {row['advice']}"]
 
 
 def _chip(row: Mapping[str, str]) -> str:
