@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
 
 AS_OF, HISTORY, ZONE = "2026-06-30", "2022-10-01", "America/Chicago"
+KEY = b"kept with the store, never shown"  # of pseudonyms
 FIRST, LAST = date(2022, 7, 1), date(2026, 8, 31)
 INSTANT = pl.Datetime("us", "UTC")
 TYPES = {"t1": "intake", "t2": "follow-up", "t3": "follow-up", "t4": "group", "t5": "discovery", "t6": "admin"}

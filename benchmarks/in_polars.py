@@ -6,11 +6,12 @@ from these few rows. Where the answer needs counts per client first, for an inte
 
 from __future__ import annotations
 
+import hmac
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import polars as pl
-from clinic import AS_OF, HISTORY, ZONE
+from clinic import AS_OF, HISTORY, KEY, ZONE
 
 if TYPE_CHECKING:
     from clinic import Given
@@ -51,6 +52,11 @@ def _since(given: Given) -> pl.LazyFrame:
 
 def _known(given: Given) -> pl.LazyFrame:
     return given.clients.lazy().filter(pl.col("created_at").dt.date() >= SINCE).select(client_id="id")
+
+
+def _pseudonym(ids: pl.Series) -> pl.Series:
+    digests = (hmac.digest(KEY, name.encode(), "sha256").hex() for name in ids)
+    return pl.Series([f"{digest[:6]}-{digest[6:12]}" for digest in digests], dtype=pl.String)
 
 
 def _booked(given: Given) -> pl.LazyFrame:
@@ -306,11 +312,10 @@ def worklist(given: Given) -> pl.DataFrame:
     rows = by_client.with_columns(cadence_days=cadence).join(_booked(given), on="client_id", how="left")
     since = (UNTIL - pl.col("last_visit")).dt.total_days()
     overdue = rows.with_columns(days_overdue=since - pl.col("cadence_days"))
-    return _now(
-        overdue.filter(pl.col("days_overdue") > 0, since <= 180).select(
-            "client_id", "last_visit", "cadence_days", "days_overdue", "provider_id", next_booking="next"
-        )
-    )
+    columns = ("client_id", "last_visit", "cadence_days", "days_overdue", "provider_id")
+    late = overdue.filter(pl.col("days_overdue") > 0, since <= 180)
+    table = _now(late.select(*columns, next_booking="next"))
+    return table.with_columns(pseudonym=_pseudonym(table["client_id"]))
 
 
 def _beside(tally: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
@@ -691,7 +696,11 @@ def overdue(given: Given) -> pl.DataFrame:
     since = pl.col("date_to_show").dt.date()
     late = _standing(given).filter(pl.col("state").is_in(["open", "started"]), since < UNTIL - timedelta(days=14))
     per_client = late.group_by("client_id").agg(
-        forms=pl.len(), started=(pl.col("state") == "started").sum(), oldest=since.min()
+        forms=pl.len(),
+        started=(pl.col("state") == "started").sum(),
+        oldest=since.min(),
+        form_ids=pl.col("form_id").unique().sort(),
     )
     providers = given.clients.lazy().select("provider_id", client_id="id")
-    return _now(per_client.join(providers, on="client_id", how="left"))
+    table = _now(per_client.join(providers, on="client_id", how="left"))
+    return table.with_columns(pseudonym=_pseudonym(table["client_id"]))

@@ -25,7 +25,7 @@ import in_pandas
 import in_polars
 import in_sql
 import polars as pl
-from clinic import AS_OF, HISTORY, ZONE, Given
+from clinic import AS_OF, HISTORY, KEY, ZONE, Given
 from polars.testing import assert_frame_equal
 
 from healthie_nb import forms, retention, volume
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 BEGIN, END = "<!-- metrics: begin -->", "<!-- metrics: end -->"
 README = Path(__file__).parent / "README.md"
-KEY = b"kept with the store, never shown"
 ENGINES = ("polars", "duckdb")
 CLOCKS: Final[dict[str, Callable[[], float]]] = {"wall": time.perf_counter, "cpu": time.process_time}
 PEERS = ("polars", "duckdb", "pandas")

@@ -77,6 +77,7 @@ def readiness(
         .filter(pl.col("filled_at") < night(as_of, filled_forms["filled_at"]))
         .select("client_id", "role")
         .unique()
+        .collect(engine="streaming")
     )
     asked = _asked(form_requests, role_of)
     wanted = pl.DataFrame({"role": list(required)}, schema={"role": pl.String})
@@ -96,11 +97,12 @@ def _coming(visits: Any, as_of: str | date, days: int) -> pl.DataFrame:
     """One row per clinical visit on the books of the next days. The big step of `readiness`."""
     until = day_number(as_of)
     rows = clinical(visits, as_of, "provider_id")
-    took_place = nw.when((nw.col("status") == "occurred") & (nw.col("day") <= until)).then(nw.col("day"))
-    rows = rows.with_columns(seen=took_place.min().over("client_id"))
+    took_place = rows.filter(nw.col("status") == "occurred", nw.col("day") <= until)
+    seen = took_place.select("client_id").unique().with_columns(seen=nw.lit(1))
     coming = rows.filter(nw.col("day") > until, nw.col("day") <= until + days, ~nw.col("status").is_in(CALLED_OFF))
     columns = ["starts_at", "date", "appointment_id", "client_id", "provider_id"]
-    return reduced(coming.select(*columns, is_first=nw.col("seen").is_null()))
+    with_seen = coming.select(columns).join(seen, on="client_id", how="left")
+    return reduced(with_seen.select(*columns, is_first=nw.col("seen").is_null()))
 
 
 def before_first_visit(
@@ -160,20 +162,20 @@ def before_first_visit(
         )
     ).pipe(known, clients, history_from)
     done = _done(filled_forms, role_of).group_by("client_id", "role").agg(pl.col("filled_at").min())
-    wanted = pl.DataFrame({"role": list(required)}, schema={"role": pl.String})
-    judged = (
-        firsts.join(wanted, how="cross")
-        .join(done, on=["client_id", "role"], how="left")
-        .with_columns(is_done=(pl.col("filled_at") < pl.col("starts_at")).fill_null(value=False))
-    )
-    every_role = judged.group_by("client_id", "period").agg(pl.lit("all").alias("role"), pl.col("is_done").all())
+    judged = firsts.lazy()
+    for role in required:
+        own = done.filter(role=role).select("client_id", pl.col("filled_at").alias(role))
+        is_done = (pl.col(role) < pl.col("starts_at")).fill_null(value=False).alias(role)
+        judged = judged.join(own, on="client_id", how="left").with_columns(is_done)
     low, high = wilson("done", "clients")
-    columns = ["client_id", "period", "role", "is_done"]
-    order = pl.col("role").cast(pl.Enum([*required, "all"]))
+    columns = [*required, "all"]
+    order = pl.col("role").cast(pl.Enum(columns))
     return (
-        pl.concat([judged.select(columns), every_role.select(columns)])
-        .group_by("period", "role")
-        .agg(clients=pl.len().cast(pl.Int64), done=pl.col("is_done").sum().cast(pl.Int64))
+        judged.with_columns(all=pl.all_horizontal(*required))
+        .group_by("period")
+        .agg(pl.len().cast(pl.Int64).alias("clients"), pl.col(columns).sum().cast(pl.Int64))
+        .unpivot(columns, index=["period", "clients"], variable_name="role", value_name="done")
+        .collect(engine="streaming")
         .with_columns(rate=pl.col("done") / pl.col("clients"), low=low, high=high)
         .with_columns(is_open=~is_over("period", every, as_of), few=pl.col("clients") < FEW)
         .sort("period", order)
@@ -235,7 +237,7 @@ def measures(
     if forms.is_empty():
         raise MetricError("no form has the role 'outcome measure': give it to one in forms.csv.")
     firsts = _seen_in(visits, as_of, follow_ups).pipe(known, clients, history_from)
-    filled = _done(filled_forms, forms).select("client_id", "form_id", "filled_day")
+    filled = _done(filled_forms, forms).select("client_id", "form_id", "filled_day").collect(engine="streaming")
     age, until = pl.col("filled_day") - pl.col("first_day"), day_number(as_of)
     parts = []
     for place, (window, first, last) in enumerate(windows):
@@ -282,13 +284,14 @@ def _roles(form_roles: pl.DataFrame, wanted: Collection[str]) -> pl.DataFrame:
     return form_roles.filter(pl.col("role").is_in(list(wanted))).select("form_id", "role").unique().sort("form_id")
 
 
-def _done(filled_forms: pl.DataFrame, role_of: pl.DataFrame) -> pl.DataFrame:
+def _done(filled_forms: pl.DataFrame, role_of: pl.DataFrame) -> pl.LazyFrame:
     """Finished forms of the wanted roles, with the day in the zone of their instants."""
     require(filled_forms, _FILLED, query="filled_forms")
     day = pl.col("filled_at").dt.date().to_physical().cast(pl.Int64)
     return (
-        filled_forms.filter("is_finished")
-        .join(role_of, on="form_id")
+        filled_forms.lazy()
+        .filter("is_finished")
+        .join(role_of.lazy(), on="form_id")
         .select("client_id", "form_id", "role", instant("filled_at"), filled_day=day)
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import secrets
 from typing import TYPE_CHECKING, Final
@@ -43,7 +42,7 @@ def pseudonyms(ids: pl.Series, *, key: bytes) -> pl.Series:
             f"the key has {len(key)} bytes; give 16 or more, kept secret: it is what makes them untraceable."
         )
     distinct = ids.drop_nulls().unique(maintain_order=True).cast(pl.String)
-    digests = [hmac.new(key, name.encode(), hashlib.sha256).hexdigest() for name in distinct]
+    digests = [hmac.digest(key, name.encode(), "sha256").hex() for name in distinct]
     return ids.cast(pl.String).replace_strict(distinct, [f"{d[:6]}-{d[6:12]}" for d in digests], return_dtype=pl.String)
 
 
