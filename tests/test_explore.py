@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
     from healthie_nb.live import Explorer
 
+MARKS = {
+    "targets": pl.DataFrame({"metric": ["second visit"], "target": [0.75], "since": [date(2020, 1, 1)]}),
+    "annotations": pl.DataFrame({"date": [date(2025, 8, 31)], "text": ["A provider left"]}),
+}
 SHOWS = parameters.described("retention")["show"].allowed
 
 
@@ -25,7 +29,7 @@ def made(notebook: Mapping[str, Any], name: str, **settings: object) -> Explorer
     common = (notebook["practice"], notebook["visits"], given)
     if name == "retention":
         loaded = {key: notebook[key] for key in ("clients", "providers", "appointment_types", "programmes")}
-        return explore.retention(*common, **loaded)
+        return explore.retention(*common, **loaded, **MARKS)
     raise KeyError(name)
 
 
@@ -38,9 +42,20 @@ def chosen(shown: Explorer, settings: Mapping[str, Any]) -> None:
 
 def reproduced(notebook: Mapping[str, Any], shown: Explorer) -> dict[str, Any]:
     """Variables after the lines of the view were run."""
-    variables = dict(notebook)
+    variables = {**notebook, **MARKS}
     exec(shown.answer.code, variables)
     return variables
+
+
+@pytest.mark.parametrize(("show", "target"), [("second visit", "target 75%"), ("days 31-90", ""), ("flow", "")])
+def test_targets_and_annotations_are_drawn(notebook: dict[str, Any], show: str, target: str) -> None:
+    """Of second visits is the target, and not of later ones, though the same chart draws both."""
+    shown = made(notebook, "retention", show=show)
+    assert shown.spec is not None
+    assert [row["text"] for row in shown.spec["datasets"]["targets"]] == [target]
+    assert [row["text"] for row in shown.spec["datasets"]["annotations"]] == ["A provider left"]
+    exec(shown.answer.code, {**notebook, **MARKS})
+    assert ("targets=targets" in shown.answer.code) is (show != "days 31-90")
 
 
 @pytest.mark.parametrize("measure", ["on", "on or after", "brackets"])

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 NAME = "form_completion"
 SHOWS = parameters.described(NAME)["show"].allowed
 LOADED = ("clients", "providers", "appointment_types", "chart_notes", "filled_forms", "form_requests", "form_templates")
+MARKS = {
+    "targets": pl.DataFrame({"metric": ["notes signed"], "target": [0.9], "since": [date(2020, 1, 1)]}),
+    "annotations": pl.DataFrame({"date": [date(2026, 6, 10)], "text": ["New templates"]}),
+}
 LISTS = ("who lacks forms", "overdue")
 
 
@@ -47,11 +51,11 @@ def known(notebook: dict[str, Any], served: Served, tmp_path_factory: pytest.Tem
 def made(known: dict[str, Any], **settings: object) -> Explorer:
     given = parameters.settings(NAME, settings)
     rows = {name: known[name] for name in (*LOADED, "form_roles")}
-    return explore.forms(known["practice"], known["visits"], given, **rows)
+    return explore.forms(known["practice"], known["visits"], given, **rows, **MARKS)
 
 
 def reproduced(known: dict[str, Any], shown: Explorer) -> pl.DataFrame:
-    variables = dict(known)
+    variables = {**known, **MARKS}
     exec(shown.answer.code, variables)
     rows: pl.DataFrame = variables["rows"]
     return rows
@@ -70,6 +74,14 @@ def test_lines_of_every_view_give_its_rows(known: dict[str, Any], show: str, *, 
     assert reproduced(known, shown).equals(shown.rows)
     assert not shown.rows.is_empty()
     assert "Demo practice: synthetic data" in repr(shown)
+
+
+def test_targets_and_annotations_are_drawn(known: dict[str, Any]) -> None:
+    shown = made(known, show="notes by week")
+    assert shown.spec is not None
+    assert [row["text"] for row in shown.spec["datasets"]["targets"]] == ["target 90%"]
+    assert [row["text"] for row in shown.spec["datasets"]["annotations"]] == ["New templates"]
+    assert "annotations" not in made(known, show="open notes").answer.code
 
 
 @pytest.mark.parametrize("split", ["", "provider", "type", "role", "modality"])

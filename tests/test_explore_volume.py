@@ -19,12 +19,17 @@ SHOWS = parameters.described(NAME)["show"].allowed
 SPLIT = ("visits", "per working day", "missed", "cancelled", "lead", "rebooked", "clients")
 BY_DAY = [show for show in SHOWS if show not in ("unmarked", "booked", "booking curve")]
 TARGETS = pl.DataFrame({"metric": ["lost"], "target": [0.1], "since": [date(2026, 1, 1)]})
+MARKS = {
+    "targets": TARGETS,
+    "annotations": pl.DataFrame({"date": [date(2026, 5, 25)], "text": ["Memorial Day"]}),
+    "days_off": [date(2026, 5, 25)],
+}
 
 
 def made(notebook: dict[str, Any], **settings: object) -> Explorer:
     given = parameters.settings(NAME, settings)
     known = {key: notebook[key] for key in ("clients", "providers", "appointment_types")}
-    return explore.volume(notebook["practice"], notebook["visits"], given, **known, targets=TARGETS)
+    return explore.volume(notebook["practice"], notebook["visits"], given, **known, **MARKS)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +45,7 @@ def shown(kept: Explorer) -> Explorer:
 
 
 def reproduced(notebook: dict[str, Any], shown: Explorer) -> pl.DataFrame:
-    variables = {**notebook, "history_from": "2023-07-01", "targets": TARGETS}
+    variables = {**notebook, "history_from": "2023-07-01", **MARKS}
     exec(shown.answer.code, variables)
     rows: pl.DataFrame = variables["rows"]
     return rows
@@ -140,11 +145,18 @@ def test_selection_survives_a_change_of_the_split(shown: Explorer) -> None:
     assert '"fields": ["period", "series"]' not in str(shown.spec).replace("'", '"')
 
 
-def test_targets_are_drawn(shown: Explorer) -> None:
+def test_targets_and_annotations_are_drawn(shown: Explorer) -> None:
     shown.set({"show": "missed"})
     assert shown.spec is not None
     assert [row["text"] for row in shown.spec["datasets"]["targets"]] == ["target 10%"]
-    assert "targets=targets" in shown.answer.code
+    assert [row["text"] for row in shown.spec["datasets"]["annotations"]] == ["Memorial Day"]
+    assert "    targets=targets,\n    annotations=annotations,\n" in shown.answer.code
+
+
+def test_day_off_is_no_working_day(shown: Explorer) -> None:
+    shown.set({"show": "per working day", "split": ""})
+    days = dict(shown.rows.select("period", "working_days").rows())
+    assert (days[date(2026, 5, 18)], days[date(2026, 5, 25)]) == (5, 4)
 
 
 def test_controls_start_from_the_parameters_and_every_setting_is_one(notebook: dict[str, Any]) -> None:

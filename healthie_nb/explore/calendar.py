@@ -7,19 +7,18 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from healthie_nb.explore import choosing
-from healthie_nb.explore.choosing import NAMES_FROM, WHICH, Name
+from healthie_nb.explore.choosing import NAMES_FROM, WHICH
 from healthie_nb.live import Answer
 from healthie_nb.visits import Frame, MetricError
 from healthie_nb.volume import tally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from datetime import date
 
     from healthie_nb.practice import Practice
 
 SLICES: Final = (*choosing.NAMED, "status")
-TARGETED: Final = ("counts", "rates", "rebooked", "panel")  # charts that draw targets
 
 
 class Calendar:
@@ -33,9 +32,10 @@ class Calendar:
         clients: pl.DataFrame,
         named_by: Mapping[str, pl.DataFrame],
         *,
-        targets: pl.DataFrame | None,
+        marks: Mapping[str, pl.DataFrame | None],
+        days_off: Collection[date] = (),
     ) -> None:
-        self.practice, self.visits, self.targets = practice, visits, targets
+        self.practice, self.visits, self.marks, self.days_off = practice, visits, marks, days_off
         self.known = {"history_from": settings["history_from"], "clients": clients}
         self.names = choosing.names_of(visits, named_by)
         self.clients = visits["client_id"].n_unique()
@@ -106,13 +106,10 @@ class Calendar:
         given, named = dict(options or {}), named_by(rows)
         if named:
             given["names"] = self.names[named]
-        chart, *rest = choosing.drawn_lines(drawn, given, named=named)
-        if self.targets is not None and drawn in TARGETED:
-            told = {**given, "targets": Name("targets")}
-            chart = choosing.drawn_lines(drawn, told, named=named)[0]
+        drawing = choosing.drawn_lines(drawn, given, named=named, marks=self.marks)
         said = f"{remaining}, in rows: {rows.height:,}.{more}"
         options = {**given, "synthetic": self.practice.is_synthetic}
-        return Answer(said, rows, options, picks or {}, "\n".join([*code, chart, *rest]))
+        return Answer(said, rows, options, picks or {}, "\n".join([*code, *drawing]))
 
 
 def matching(visits: Frame, settings: Mapping[str, Any]) -> Frame:

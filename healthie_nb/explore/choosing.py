@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+from dataclasses import replace
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import narwhals as nw
@@ -236,13 +239,33 @@ def ids_line(column: str, ids: list[str]) -> str:
     return f'rows = rows.filter(pl.col("{column}").is_in({literal(ids)}))'
 
 
-def drawn_lines(drawn: str, options: Mapping[str, Any], *, named: str = "") -> list[str]:
-    """Write the lines that draw and list `rows`; `named` is the column for whose ids the options have names."""
+def marked(shown: Show, marks: Mapping[str, Any]) -> Show:
+    """Draw targets and annotations into a chart that takes them; its table has none."""
+    if shown.chart is None or shown.parts is None:
+        return shown
+    given = taken(shown.parts, marks)
+    return replace(shown, chart=partial(shown.chart, **given), parts=partial(shown.parts, **given))
+
+
+def taken(parts: Callable[..., object] | None, marks: Mapping[str, Any]) -> dict[str, Any]:
+    """Targets and annotations, as far as there are any and a chart takes them."""
+    options = inspect.signature(parts).parameters if parts else {}
+    return {name: rows for name, rows in marks.items() if rows is not None and name in options}
+
+
+def drawn_lines(
+    drawn: str, options: Mapping[str, Any], *, named: str = "", marks: Mapping[str, Any] | None = None
+) -> list[str]:
+    """Write the lines that draw and list `rows`.
+
+    `named` is the column for whose ids the options have names; `marks` are targets and annotations, for the chart.
+    """
     told = {**options, "synthetic": Name("practice.is_synthetic")}
     if "names" in told:
         told["names"] = Name(f"hn.explore.names({NAMES_FROM[named]})")
-    places = ["charts", "tables"] if hasattr(charts, drawn) else ["tables"]
-    return [call(f"hn.{place}.{drawn}", "rows", **told) for place in places]
+    table = call(f"hn.tables.{drawn}", "rows", **told)
+    told |= {name: Name(name) for name in taken(getattr(charts, f"{drawn}_parts", None), marks or {})}
+    return [*([call(f"hn.charts.{drawn}", "rows", **told)] if hasattr(charts, drawn) else []), table]
 
 
 def literal(value: Any) -> str:

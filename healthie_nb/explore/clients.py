@@ -28,6 +28,8 @@ def retention(
     providers: pl.DataFrame,
     appointment_types: pl.DataFrame,
     programmes: pl.DataFrame | None = None,
+    targets: pl.DataFrame | None = None,
+    annotations: pl.DataFrame | None = None,
 ) -> Explorer:
     """Clients to look around in: cohorts, second visits, survival, states, flow, definitions, and whom to call.
 
@@ -45,13 +47,16 @@ def retention(
         Rows of the queries.
     programmes
         What completes care, as `roles.read` gives it.
+    targets, annotations
+        As `roles.read` gives them, to be drawn.
 
     Raises
     ------
     MetricError as `retention.cohorts`.
     """
     named_by = {"provider_id": providers, "appointment_type_id": appointment_types}
-    source = Rows(practice, visits, settings, clients, named_by, programmes=programmes)
+    marks = {"targets": targets, "annotations": annotations}
+    source = Rows(practice, visits, settings, clients, named_by, programmes=programmes, marks=marks)
     choices = choosing.controls_of("retention", settings, source.names)
     return Explorer("retention", shows(source), choices, practice=practice, first=settings["show"], names=source.names)
 
@@ -72,7 +77,7 @@ def shows(source: Rows) -> dict[str, Show]:
         return show("survival", (*days, "split", *which), title, of(returning.survival, event=event))
 
     cohorts, chance, worklist = of(returning.cohorts), of(returning.chance_limits), of(standing.worklist)
-    return {
+    made = {
         "cohorts": show("cohorts", (*by_period, "months", "measure", *which), "Cohorts", cohorts),
         "second visit": again("Second visit within 45 days", SECOND),
         "against chance": show("chance_limits", (*by_period, "split", *which), "Second visit, against chance", chance),
@@ -85,3 +90,4 @@ def shows(source: Rows) -> dict[str, Show]:
         "definitions": show("definitions", (*days, *which), "Definitions", of(returning.definitions)),
         "worklist": show("worklist", ("as_of", "provider_ids"), "Whom to call", worklist, has_links=True),
     }
+    return {name: choosing.marked(shown, source.marks_of(name)) for name, shown in made.items()}

@@ -28,11 +28,13 @@ def counts(source: Calendar, view: Mapping[str, Any], *, per_working_day: bool =
     asked = {"every": view["every"], "by": [view["split"]] if view["split"] else [], "unit": view["unit"]}
     columns = [COLUMNS[name] for name in asked["by"]]
     counted = source.tally(view, columns)
-    rows = metrics.beside(counted, as_of=view["as_of"], every=view["every"], columns=columns, unit=view["unit"])
+    known = {"as_of": view["as_of"], "every": view["every"], "unit": view["unit"], "days_off": source.days_off}
+    rows = metrics.beside(counted, columns=columns, **known)
     rows = rows.filter(pl.col("period").is_between(view["start"], last))
     compared = {"per_working_day": True} if per_working_day else {"compare_to": view["compare_to"]}
     picks = {"period": period("period", view["every"])}
     told = asked if asked["by"] else {**asked, "by": choosing.Name("[]")}  # without it, counts are by status
+    told["days_off"] = choosing.Name("days_off") if source.days_off else None
     code = source.lines(view, "counts", as_of=view["as_of"], **told)
     return source.answer(
         source.remaining(view, view["start"], last),

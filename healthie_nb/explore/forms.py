@@ -32,6 +32,8 @@ def forms(
     form_requests: pl.DataFrame,
     form_templates: pl.DataFrame,
     form_roles: pl.DataFrame,
+    targets: pl.DataFrame | None = None,
+    annotations: pl.DataFrame | None = None,
 ) -> Explorer:
     """Forms to look around in: chart notes, forms of the coming visits and before the first, measures, requests.
 
@@ -50,6 +52,8 @@ def forms(
         Rows of the queries.
     form_roles
         From `roles.read`, or `roles.propose_form_roles`.
+    targets, annotations
+        As `roles.read` gives them, to be drawn.
     """
     rows = {
         "clients": clients,
@@ -61,7 +65,7 @@ def forms(
         "form_templates": form_templates,
         "form_roles": form_roles,
     }
-    source = Paperwork(practice, visits, settings, rows)
+    source = Paperwork(practice, visits, settings, rows, marks={"targets": targets, "annotations": annotations})
     choices = choosing.controls_of("form_completion", settings, source.names)
     return Explorer(
         "form_completion", shows(source), choices, practice=practice, first=settings["show"], names=source.names
@@ -77,7 +81,7 @@ def shows(source: Paperwork) -> dict[str, Show]:
         return partial(view, source)
 
     by_week = of(charted.notes_by_week)
-    return {
+    made = {
         "notes": show("notes", ("within_hours", "split", *held), "Notes signed in time", of(charted.notes)),
         "notes by week": show("notes", ("within_hours", *held), "Notes week by week", by_week, drawn="notes_over_time"),
         "open notes": show("open_notes", held, "Open notes", of(charted.open_notes)),
@@ -97,3 +101,4 @@ def shows(source: Paperwork) -> dict[str, Show]:
             has_links=True,
         ),
     }
+    return {name: choosing.marked(shown, source.marks) for name, shown in made.items()}

@@ -22,9 +22,15 @@ class Paperwork:
     """The practice and its rows by the name of their query, and how what occurs in them is called."""
 
     def __init__(
-        self, practice: Practice, visits: pl.DataFrame, settings: Mapping[str, Any], rows: Mapping[str, pl.DataFrame]
+        self,
+        practice: Practice,
+        visits: pl.DataFrame,
+        settings: Mapping[str, Any],
+        rows: Mapping[str, pl.DataFrame],
+        *,
+        marks: Mapping[str, pl.DataFrame | None],
     ) -> None:
-        self.practice, self.visits, self.rows = practice, visits, rows
+        self.practice, self.visits, self.rows, self.marks = practice, visits, rows, marks
         self.known: dict[str, Any] = {"history_from": settings["history_from"], "clients": rows["clients"]}
         named_by = {"provider_id": rows["providers"], "appointment_type_id": rows["appointment_types"]}
         forms = choosing.occurring(rows["form_requests"]["form_id"], rows["form_templates"])
@@ -56,7 +62,7 @@ class Paperwork:
         """View of rows, drawn by the name of their chart and table; `named` is the column whose ids get names."""
         given = {**(options or {}), **({"names": self.names[named]} if named in self.names else {})}
         written = given | ({"senders": Name("hn.explore.names(providers)")} if "senders" in given else {})
-        lines = [*code, *choosing.drawn_lines(drawn, written, named=named)]
+        lines = [*code, *choosing.drawn_lines(drawn, written, named=named, marks=self.marks)]
         return Answer(said, rows, {**given, "synthetic": self.practice.is_synthetic}, picks or {}, "\n".join(lines))
 
     def nothing(self, what: str, view: Mapping[str, Any] | None = None) -> Answer:

@@ -58,6 +58,7 @@ def came_again(source: Rows, view: Mapping[str, Any], bracket: tuple[int, int]) 
         code=source.code(view, "cohorts", **asked, **KNOWN, days="cohort"),
         options={"every": every} | source.named(_only(columns)),
         picks={"period": period("cohort", every)} | _series(source, columns),
+        shown="days 31-90" if bracket == LATER else "",
     )
 
 

@@ -37,9 +37,11 @@ class Rows:
         clients: pl.DataFrame,
         named_by: Mapping[str, pl.DataFrame],
         *,
+        marks: Mapping[str, pl.DataFrame | None],
         programmes: pl.DataFrame | None = None,
     ) -> None:
         self.practice, self.visits, self.clients, self.programmes = practice, visits, clients, programmes
+        self.marks = marks
         self.last, self.known = settings["as_of"], {"history_from": settings["history_from"], "clients": clients}
         self.firsts = choosing.first_visits(visits, self.last)
         self.new = known(self.firsts, clients, settings["history_from"])
@@ -82,6 +84,10 @@ class Rows:
             self._made[(unit,)] = made.pipe(known, self.clients, self.known["history_from"])
         return self._made[(unit,)]
 
+    def marks_of(self, shown: str) -> dict[str, pl.DataFrame | None]:
+        """Targets and annotations for what is shown; the target of second visits is not one of later visits."""
+        return {name: rows for name, rows in self.marks.items() if (name, shown) != ("targets", "days 31-90")}
+
     def named(self, column: str | None) -> dict[str, Any]:
         """Option of chart and table that names a column's values, where they are ids."""
         return {"names": self.names[column]} if column in NAMES_FROM else {}
@@ -116,11 +122,13 @@ class Rows:
         code: list[str],
         options: Mapping[str, Any] | None = None,
         picks: Mapping[str, pl.Expr] | None = None,
+        shown: str = "",
     ) -> Answer:
         """View of rows, drawn by the name of their chart and table."""
         given = options or {}
         split = next((name for name in NAMES_FROM if name in rows.columns), "")
-        lines = [*code, *choosing.drawn_lines(drawn, given, named=split)]
+        marks = self.marks_of(shown)
+        lines = [*code, *choosing.drawn_lines(drawn, given, named=split, marks=marks)]
         synthetic = {"synthetic": self.practice.is_synthetic}
         return Answer(said, rows, {**given, **synthetic}, picks or {}, "\n".join(lines))
 

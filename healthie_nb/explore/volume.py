@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,7 +11,8 @@ from healthie_nb.explore.choosing import WHICH, show
 from healthie_nb.live import Explorer, Show
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
+    from datetime import date
 
     import polars as pl
 
@@ -31,6 +31,8 @@ def volume(
     providers: pl.DataFrame,
     appointment_types: pl.DataFrame,
     targets: pl.DataFrame | None = None,
+    annotations: pl.DataFrame | None = None,
+    days_off: Collection[date] = (),
 ) -> Explorer:
     """Visits to look around in: how many, missed, cancelled, unmarked and booked, when and with whom.
 
@@ -46,15 +48,18 @@ def volume(
         Every parameter of the notebook, from `parameters.settings`; the controls start from them.
     clients, providers, appointment_types
         Rows of the queries.
-    targets
+    targets, annotations
         As `roles.read` gives them, to be drawn.
+    days_off
+        Days from Monday to Friday that were no working days, as in `volume.counts`.
 
     Raises
     ------
     MetricError as the metrics in `volume`.
     """
     named_by = {"provider_id": providers, "appointment_type_id": appointment_types}
-    source = Calendar(practice, visits, settings, clients, named_by, targets=targets)
+    marks = {"targets": targets, "annotations": annotations}
+    source = Calendar(practice, visits, settings, clients, named_by, marks=marks, days_off=days_off)
     choices = choosing.controls_of("appointment_volume", settings, source.names)
     return Explorer(
         "appointment_volume", shows(source), choices, practice=practice, first=settings["show"], names=source.names
@@ -70,18 +75,16 @@ def shows(source: Calendar) -> dict[str, Show]:
         return partial(view, source, **options)
 
     def rates(title: str, controls: tuple[str, ...], view: Callable[..., Answer]) -> Show:
-        return _targeted(source, show("rates", controls, title, of(view)))
+        return show("rates", controls, title, of(view))
 
     def off(told: str) -> Callable[[Mapping[str, Any]], Answer]:
         return of(attending.cancellations, told=told)
 
     counted, rated = (*by_period, "unit", "split", *which), (*by_period, "measure", "late")
     per_day, rebooked = of(counting.counts, per_working_day=True), of(attending.rebooked)
-    return {
-        "visits": _targeted(
-            source, show("counts", ("compare_to", *counted), "On the calendar", of(counting.counts))
-        ),
-        "per working day": _targeted(source, show("counts", counted, "Per working day", per_day)),
+    made = {
+        "visits": show("counts", ("compare_to", *counted), "On the calendar", of(counting.counts)),
+        "per working day": show("counts", counted, "Per working day", per_day),
         "missed": rates("Missed visits", (*rated, "split", *which), attending.rates),
         "first visits": rates("Missed: first visits", rated, attending.first_visits),
         "cancelled": show("cancellations", (*by_period, "split", *which), "Cancelled, by whom", off("who")),
@@ -96,16 +99,7 @@ def shows(source: Calendar) -> dict[str, Show]:
         "providers": show(
             "funnel_plot", (*DAYS, "measure", "late", *which), "Providers", of(attending.funnel_plot)
         ),
-        "rebooked": _targeted(source, show("rebooked", (*by_period, "split"), "Rebooked", rebooked)),
-        "clients": _targeted(
-            source, show("panel", (*by_period, "split", *which), "Clients under care", of(counting.panel))
-        ),
+        "rebooked": show("rebooked", (*by_period, "split"), "Rebooked", rebooked),
+        "clients": show("panel", (*by_period, "split", *which), "Clients under care", of(counting.panel)),
     }  # fmt: skip
-
-
-def _targeted(source: Calendar, shown: Show) -> Show:
-    """Draw the practice's targets into the chart, which its table does not have."""
-    if source.targets is None or shown.chart is None or shown.parts is None:
-        return shown
-    given = {"targets": source.targets}
-    return replace(shown, chart=partial(shown.chart, **given), parts=partial(shown.parts, **given))
+    return {name: choosing.marked(shown, source.marks) for name, shown in made.items()}
