@@ -140,19 +140,27 @@ def test_headline_of_forms_sums_the_rows_and_says_of_how_many() -> None:
     """Wilson's interval of 81 of 100 is 0.722 to 0.875, of 46 of 50 it is 0.812 to 0.968 (statsmodels 0.14)."""
     assert headline() == [
         "Notes signed within 72 hours: 81% · 81 of 100 visits, 95 % interval 72-87%",
-        "Coming visits that lack no form: 33% · 1 of 3 visits on the books",
-        "First visits that lack no form: 0% · 0 of 1 visits on the books",
+        "Coming visits with all forms done: 33% · 1 of 3 visits on the books",
+        "First visits with all forms done: 0% · 0 of 1 visits on the books",
         "Consent before the first visit: 92% · 46 of 50 clients since May 2026, 95 % interval 81-97%",
     ]
 
 
-@pytest.mark.parametrize(("target", "sign"), [(0.7, "✓ good"), (0.8, "! caution"), (0.95, "✕ problem")])
+@pytest.mark.parametrize(
+    ("target", "sign"),
+    [
+        (0.7, " · ✓ good"),
+        (0.8, ", which the interval reaches below · ! caution"),
+        (0.82, ", which the interval reaches above · ! caution"),
+        (0.95, " · ✕ problem"),
+    ],
+)
 def test_tile_is_judged_by_its_interval_against_the_latest_target(target: float, sign: str) -> None:
     targets = pl.DataFrame(
         {"metric": "notes signed", "target": [0.1, target], "since": [None, date(2026, 1, 1)]},
     )
     notes, *_, consents = headline(targets=targets)
-    assert notes.endswith(f"target {target:.0%} · {sign}")
+    assert notes.endswith(f"target {target:.0%}{sign}")
     assert "target" not in consents
 
 

@@ -54,7 +54,7 @@ def test_last_closed_week_stands_beside_last_year_and_the_week_before() -> None:
         ({"visits_per_week": 4}, 2, "target 4 · ! caution"),
         ({"visits_per_working_day": 0.7}, 3, "target 0.7 · ! caution"),
         ({"lost": 0.3}, 4, "target 30% · ✓ good"),
-        ({"lost": 0.1}, 4, "target 10% · ! caution"),
+        ({"lost": 0.1}, 4, "target 10%, which the interval reaches · ! caution"),
         ({"lost": 0.01}, 4, "target 1% · ✕ problem"),
     ],
 )

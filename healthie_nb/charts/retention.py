@@ -138,7 +138,7 @@ def survival_parts(
     >>> seen = example({"ada": ["2026-01-01", "2026-02-01"], "bob": ["2026-05-01"]})
     >>> table = retention.survival(seen, as_of="2026-06-01")
     >>> survival(table, synthetic=True).to_dict()["description"]
-    'Curves. Share of new clients not yet lapsed, by days since the first visit: 0% of all at day 123.'
+    'Curves. Share of new clients not yet lapsed, by days since the first visit: 0% of all at day 121.'
     """
     named = table.with_columns(series=tables.series_of(table, names))
     most = named.group_by("series").agg(pl.col("at_risk").max()).sort("at_risk", "series", descending=[True, False])
@@ -348,7 +348,9 @@ def _flow() -> alt.LayerChart:
 
 second_visit = marks.drawn(lambda: marks.trend("came again"), second_visit_parts)
 chance_limits = marks.drawn(lambda: limits.drawing("new clients", "came again", LIMITED), chance_limits_parts)
-survival = marks.drawn(lambda: marks.curves("share without it", "days since the first visit", CURVE), survival_parts)
+survival = marks.drawn(
+    lambda: marks.curves("share of new clients", "days since the first visit", CURVE), survival_parts
+)
 funnel = marks.drawn(_funnel, funnel_parts)
 states = marks.drawn(lambda: marks.bars("clients", STANDING, bounded=True), states_parts)
 flow = marks.drawn(_flow, flow_parts)

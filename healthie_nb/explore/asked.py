@@ -32,7 +32,7 @@ def coming(source: Paperwork, view: Mapping[str, Any]) -> Answer:
     visits = rows.unique(["appointment_id", "client_id"])
     return source.answer(
         f"{visits.height:,} visits{choosing.said(view, source.names)} are coming in the {view['days_ahead']} days "
-        f"after {view['as_of']}; {visits['is_ready'].sum():,} lack no form.",
+        f"after {view['as_of']}; {visits['is_ready'].sum():,} have all forms done.",
         "readiness",
         rows,
         code=code,

@@ -243,11 +243,11 @@ def survival(
 
     Rows
     ----
-    One per value of the split and day.
+    One per value of the split and day; the last is the last day that somebody was at risk.
 
     Columns
     -------
-    day; share without the event and its 95 % interval; at risk; events and censored since the row above.
+    day; share not yet lapsed, or not yet back, and its 95 % interval; at risk; events and censored since the row above.
 
     Source
     ------
@@ -263,21 +263,21 @@ def survival(
     Share of new clients not yet lapsed, by days since the first visit
     Demo practice: synthetic data
     * under 30 at risk
-    day  share without it  at risk  events since  censored since
-      0             100%*        2             0               0
-     30             100%*        2             0               0
-     45             100%*        1             0               1
-     60             100%*        1             0               0
-     90             100%*        1             0               0
-    120             100%*        1             0               0
-    180               0%*        0             1               0
+    day  not yet lapsed  at risk  events since  censored since
+      0           100%*        2             0               0
+     30           100%*        2             0               0
+     45           100%*        1             0               1
+     60           100%*        1             0               0
+     90           100%*        1             0               0
+    120           100%*        1             0               0
+    121             0%*        1             1               0
     """
     split = split_of(table)
     at = stepped(table.with_columns(series=series_of(table, names)), DAYS).with_columns(few=pl.col("at_risk") < LEAST)
     rows = at.select(
         *([pl.col("series").alias("of")] if split else []),
         number("day"),
-        rated("survival").alias("share without it"),
+        rated("survival").alias(_not_yet(event)),
         number("at_risk").alias("at risk"),
         number("events").alias("events since"),
         number("censored").alias("censored since"),
@@ -493,7 +493,7 @@ def worklist(
 
 
 def stepped(curve: pl.DataFrame, days: Iterable[int]) -> pl.DataFrame:
-    """Read curves at some days, as far as each goes: events and censored are those since the row above.
+    """Read curves at some days, to the last day of each: events and censored are those since the row above.
 
     Rows
     ----
@@ -508,7 +508,7 @@ def stepped(curve: pl.DataFrame, days: Iterable[int]) -> pl.DataFrame:
     >>> made = {"series": ["all"] * 2, "day": [0, 31], "at_risk": [2, 2], "events": [0, 1], "censored": [0, 0]}
     >>> made |= {"survival": [1.0, 0.5], "low": [None, 0.1], "high": [None, 0.9]}
     >>> stepped(pl.DataFrame(made), [0, 30, 60]).select("day", "at_risk", "events", "survival").rows()
-    [(0, 2, 0, 1.0), (30, 2, 0, 1.0), (60, 1, 1, 0.5)]
+    [(0, 2, 0, 1.0), (30, 2, 0, 1.0), (31, 2, 1, 0.5)]
     """
     gone = pl.col("events") + pl.col("censored")
     read = ["series", "day", "seen", "at_risk", "survival", "low", "high", "gone", "all_events", "all_censored"]
@@ -518,8 +518,9 @@ def stepped(curve: pl.DataFrame, days: Iterable[int]) -> pl.DataFrame:
     ).select(read)  # fmt: skip
     ends = curve.group_by("series", maintain_order=True).agg(pl.col("day").max().alias("end"))
     grid = ends.join(pl.DataFrame({"day": sorted(set(days))}, schema={"day": pl.Int64}), how="cross")
-    # One step beyond the end shows what became of those who were at risk then.
-    grid = grid.filter(pl.col("day").shift(1, fill_value=-1).over("series") < pl.col("end")).drop("end")
+    # The last is the curve's own last day, which shows what became of those who were at risk then.
+    grid = grid.filter(pl.col("day").shift(1, fill_value=-1).over("series") < pl.col("end"))
+    grid = grid.select("series", day=pl.min_horizontal("day", "end"))
     at = grid.sort("day", maintain_order=True).join_asof(
         known.sort("day"), on="day", by="series", strategy="backward", check_sortedness=False
     )
@@ -568,10 +569,14 @@ def survival_title(event: str) -> str:
     ------
     MetricError for one that there is not.
     """
+    return f"Share of new clients {_not_yet(event)}, by days since the first visit"
+
+
+def _not_yet(event: str) -> str:
     said = {"lapse": "not yet lapsed", "second visit": "not yet back"}
     if event not in said:
         raise MetricError(f"event is {event!r}; allowed are {', '.join(map(repr, said))}.")
-    return f"Share of new clients {said[event]}, by days since the first visit"
+    return said[event]
 
 
 def split_of(table: pl.DataFrame) -> str | None:

@@ -8,7 +8,7 @@ import polars as pl
 
 from healthie_nb.stats import FEW, wilson
 from healthie_nb.targets import holding
-from healthie_nb.tiles.tile import Tile, Tiles, toned
+from healthie_nb.tiles.tile import Tile, Tiles, aimed, toned
 from healthie_nb.wording import interval, period, share
 
 
@@ -66,8 +66,8 @@ def forms(
     notes_target, forms_target = (holding(targets, name, day) for name in ("notes signed", "forms before first visit"))
     tiles = [
         _rated(f"Notes signed within {within_hours} hours", signed, "visits", notes_target),
-        _ready("Coming visits that lack no form", readiness),
-        _ready("First visits that lack no form", readiness.filter("is_first")),
+        _ready("Coming visits with all forms done", readiness),
+        _ready("First visits with all forms done", readiness.filter("is_first")),
         _rated("Consent before the first visit", consents, f"clients{since}", forms_target),
     ]
     return Tiles(tiles, title=f"Which forms get done, as of {day.day} {day:%b %Y}", synthetic=synthetic)
@@ -77,12 +77,13 @@ def _rated(label: str, counts: pl.DataFrame, what: str, target: float | None) ->
     """Tile of the share of all rows together, with its interval."""
     if not counts["of"].sum():
         return Tile(label, "none yet", f"no {what}")
-    low, high = wilson("hits", "of")
-    summed = counts.sum().with_columns(rate=pl.col("hits") / pl.col("of"), low=low, high=high, few=pl.col("of") < FEW)
-    hits, n, said, bounds, least, most = summed.select("hits", "of", share(), interval(), "low", "high").row(0)
-    aim = "" if target is None else f", target {target:.0%}"
-    note = f"{hits:,} of {n:,} {what}, 95 % interval {bounds}%{aim}"
-    return Tile(label, said, note, toned(least, most, target))
+    lower, upper = wilson("hits", "of")
+    summed = counts.sum().with_columns(
+        rate=pl.col("hits") / pl.col("of"), low=lower, high=upper, few=pl.col("of") < FEW
+    )
+    hits, n, said, bounds, low, high = summed.select("hits", "of", share(), interval(), "low", "high").row(0)
+    note = f"{hits:,} of {n:,} {what}, 95 % interval {bounds}%{aimed(hits / n, low, high, target)}"
+    return Tile(label, said, note, toned(low, high, target))
 
 
 def _ready(label: str, readiness: pl.DataFrame) -> Tile:

@@ -9,7 +9,7 @@ import polars as pl
 
 from healthie_nb import retention as metrics
 from healthie_nb.targets import holding
-from healthie_nb.tiles.tile import Tile, Tiles, toned
+from healthie_nb.tiles.tile import Tile, Tiles, aimed, toned
 from healthie_nb.wording import interval, period, share
 
 if TYPE_CHECKING:
@@ -97,12 +97,11 @@ def _came_again(second_visits: pl.DataFrame, target: float | None) -> Tile:
     label = f"Second visit, {second_visits.row(0, named=True)['label']}" if second_visits.height else "Second visit"
     if means.is_empty():
         return Tile(label, "none yet", "no cohort has had that long")
-    rate, bounds, n, cohorts, low, high = means.select(
-        share("weighted"), interval(), "eligible", "cohorts", "low", "high"
+    said, bounds, n, cohorts, rate, low, high = means.select(
+        share("weighted"), interval(), "eligible", "cohorts", pl.col("weighted").alias("rate"), "low", "high"
     ).row(0)
-    aim = "" if target is None else f", target {target:.0%}"
-    note = f"95 % interval {bounds}%, of {n:,} new clients in {cohorts} closed cohorts{aim}"
-    return Tile(label, rate, note, toned(low, high, target))
+    note = f"95 % interval {bounds}%, of {n:,} new clients in {cohorts} closed cohorts{aimed(rate, low, high, target)}"
+    return Tile(label, said, note, toned(low, high, target))
 
 
 def _in(states: pl.DataFrame, state: str) -> int:

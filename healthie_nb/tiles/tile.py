@@ -61,6 +61,20 @@ def toned(low: float, high: float, target: float | None) -> Tone:
     return "green" if low >= target else "red" if high < target else "amber"
 
 
+def aimed(rate: float, low: float, high: float, target: float | None) -> str:
+    """End of a note that names the target, and why it is a caution where it is one.
+
+    Examples
+    --------
+    >>> aimed(0.76, 0.74, 0.78, 0.75)
+    ', target 75%, which the interval reaches below'
+    """
+    if target is None:
+        return ""
+    why = f", which the interval reaches {'below' if rate >= target else 'above'}"
+    return f", target {target:.0%}{why if toned(low, high, target) == 'amber' else ''}"
+
+
 @dataclass(frozen=True)
 class Tiles:
     """Figures under one title; they wrap where the page is narrow.

@@ -124,7 +124,8 @@ def _missed(rates: pl.DataFrame, last: date, every: str, targets: pl.DataFrame |
     if target is None:
         return Tile(label, row["said"], _joined(notes))
     tone: Tone = "green" if row["rate"] <= target else "amber" if row["robust_low"] <= target else "red"
-    return Tile(label, row["said"], _joined([*notes, f"target {target:.0%}"]), tone)
+    why = ", which the interval reaches" if tone == "amber" else ""
+    return Tile(label, row["said"], _joined([*notes, f"target {target:.0%}{why}"]), tone)
 
 
 def _ahead(booked: pl.DataFrame) -> list[Tile]:
