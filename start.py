@@ -47,6 +47,8 @@ def main() -> None:
         sys.exit(f"healthie-nb needs Python 3.11 or newer; this is {sys.version.split()[0]}")
     if name.startswith("-") and name not in ("-h", "--help"):
         name, rest = "lab", [name, *rest]
+    if name in ("-h", "--help"):
+        print(f"{__doc__}\nCommands of healthie-nb:\n", flush=True)
     is_test = name == "test"
     set_up(HERE / "requirements" / ("test.txt" if is_test else "lab.txt"))
     program = [BIN / "python", HERE / "tests" / "run.py"] if is_test else [BIN / "healthie-nb", name]

@@ -191,7 +191,8 @@ def _store(practice: Practice, settings: Settings) -> Finding:
     stored = practice.stored()
     rows, megabytes = sum(stored.get_column("rows")), sum(stored.get_column("bytes")) / 1e6
     key = "the demo's own" if settings.is_synthetic else "in the system keyring"
-    kept = f"{rows:,} rows of {stored.height} queries, {megabytes:.1f} MB, in {settings.cache_dir}"
+    counted = "1 query" if stored.height == 1 else f"{stored.height} queries"
+    kept = f"{rows:,} rows of {counted}, {megabytes:.1f} MB, in {settings.cache_dir}"
     return Finding("store", "ok", f"{kept}; key: {'HEALTHIE_CACHE_KEY' if settings.cache_key else key}")
 
 

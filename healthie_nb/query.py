@@ -175,11 +175,12 @@ def _validate(document: gq.DocumentNode, schema: gq.GraphQLSchema, name: str) ->
     line = errors[0].locations[0].line if errors[0].locations else 0
     unknown = "Cannot query field" in errors[0].message or "Unknown argument" in errors[0].message
     advice = (
-        ". The packaged schema is a part of Healthie's; `healthie-nb schema save` adds the whole of it"
+        " The packaged schema is a part of Healthie's; `healthie-nb schema save` adds the whole of it"
         if unknown
         else ""
     )
-    raise QueryError(f"{name}.graphql, line {line}: {errors[0].message.rstrip('.')}{advice}")
+    said = errors[0].message if advice else errors[0].message.rstrip(".")
+    raise QueryError(f"{name}.graphql, line {line}: {said}{advice}")
 
 
 def _operations(

@@ -101,4 +101,6 @@ def _path(folder: Path, notebook: str, name: str) -> Path:
 def _unknown(notebook: str, name: str, folder: Path) -> ParameterError:
     known = names(notebook, folder=folder)
     there = f"there are: {', '.join(known)}" if known else "none is saved yet: save one in the explorer"
-    return ParameterError(f"{notebook} has no view {name!r}; {there}.")
+    others = [other for other in parameters.NOTEBOOKS if other != notebook and name in names(other, folder=folder)]
+    elsewhere = f"; it is one of {' and '.join(others)}" if others else ""
+    return ParameterError(f"{notebook} has no view {name!r}{elsewhere}; {there}.")

@@ -75,3 +75,9 @@ def test_a_notebook_has_its_own_variables_and_over_them_those_of_the_view_it_nam
     assert named == {**cell, **BOARD, "view": "board"}
     with pytest.raises(ParameterError, match="lacks months: give it in the cell tagged parameters"):
         views.chosen("retention", {name: value for name, value in cell.items() if name != "months"}, folder=tmp_path)
+
+
+def test_view_of_another_notebook_is_told_as_that(tmp_path: Path) -> None:
+    views.save("retention", "board", {"months": 6}, folder=tmp_path)
+    with pytest.raises(ParameterError, match=r"no view 'board'; it is one of retention; none is saved yet"):
+        views.read("form_completion", "board", folder=tmp_path)
