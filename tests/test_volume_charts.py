@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import Any
 
 import polars as pl
 import pytest
+import vl_convert
 
 from healthie_nb import charts, tables, volume
 from healthie_nb.visits import MetricError, example
@@ -161,3 +163,13 @@ def test_reconciliation_says_where_and_why_the_two_differ() -> None:
     assert tables.reconcile(waiting, synthetic=False).notes == (
         "Healthie is still making its totals: ask again in some minutes",
     )
+
+
+@pytest.mark.parametrize(
+    ("every", "first"), [("week", ["30 Mar", "6 Apr", "13 Apr", "20 Apr"]), ("month", ["Mar", "Apr", "May", "Jun"])]
+)
+def test_ticks_are_where_tables_say_that_periods_begin(every: Any, first: list[str]) -> None:
+    seen = example({"a": ["2026-03-30", "2026-06-22"]})
+    chart = charts.counts(volume.counts(seen, as_of="2026-06-30", every=every, by=[]), every=every, synthetic=False)
+    said = re.findall(r">([^<>]+)</text>", vl_convert.vegalite_to_svg(chart.to_dict()))
+    assert said[:4] == first

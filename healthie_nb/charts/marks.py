@@ -48,6 +48,16 @@ TIMES: Final = (
     "date(datum.value) > 1 ? timeFormat(datum.value, '%-d %b') : "
     "month(datum.value) ? timeFormat(datum.value, '%b') : timeFormat(datum.value, '%Y')"
 )
+# Ticks where periods begin, as tables name them: Vega's own weeks begin on Sundays. At most 14, each a whole number of
+# periods apart; rows have at and until.
+_AT: Final = "pluck(data('rows'), 'at')"
+_FIRST: Final = f"toDate(extent({_AT})[0])"
+_AFTER: Final = f"toDate(extent({_AT})[1]) + 1"
+_SPAN: Final = "(toDate(data('rows')[0].until) - toDate(data('rows')[0].at)) / 864e5"
+_DAYS: Final = f"({_AFTER} - {_FIRST}) / 864e5"
+_WEEKS: Final = f"timeSequence('day', {_FIRST}, {_AFTER}, 7 * ceil(({_DAYS} + 1) / 98))"
+_MONTHS: Final = f"timeSequence('month', {_FIRST}, {_AFTER}, {_SPAN} > 32 ? 3 : ceil(({_DAYS} + 1) / 428))"
+BEGINNINGS: Final = f"length(data('rows')) ? {_SPAN} < 8 ? {_WEEKS} : {_MONTHS} : []"
 SEVERAL: Final = "length(domain('color')) > 1"
 SAID: Final = alt.condition("datum.text", alt.value(1), alt.value(0))
 WILSON: Final = "95 % interval (Wilson)"
@@ -151,7 +161,9 @@ def colour() -> alt.Color:
 
 def time() -> alt.X:
     """Calendar to the right."""
-    axis = alt.Axis(labelExpr=TIMES, grid=False, ticks=True, tickColor=GREY, labelOverlap="greedy", tickCount=10)
+    axis = alt.Axis(
+        labelExpr=TIMES, grid=False, ticks=True, tickColor=GREY, labelOverlap="greedy", values=alt.ExprRef(BEGINNINGS)
+    )
     return alt.X("at:T", title=None, axis=axis)
 
 
