@@ -331,7 +331,7 @@ def curves(title: str, days: str, fields: Mapping[str, str]) -> alt.LayerChart:
 def marks(target: str) -> list[alt.Chart]:
     """Targets as dashed lines over the days they hold for, annotations as dotted ones on their day; both named."""
     held = alt.Chart(alt.NamedData("targets")).encode(x=alt.X("at:T"), y=target, tooltip=told({"text:N": "Line"}))
-    line = held.mark_rule(strokeDash=[5, 3], color=GREY, strokeWidth=1.5).encode(x2="until:T", opacity=SAID)
+    line = held.mark_rule(strokeDash=[5, 3], color=display.INK, strokeWidth=2).encode(x2="until:T", opacity=SAID)
     day = alt.Chart(alt.NamedData("annotations")).encode(x=alt.X("at:T"), tooltip=told({"text:N": "Note"}))
     said = day.mark_text(align="left", baseline="top", dx=4, limit=160).encode(y=alt.value(0), text="text:N")
     dotted = day.mark_rule(strokeDash=[2, 2], color=GREY).encode(opacity=SAID)
