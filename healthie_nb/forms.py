@@ -10,7 +10,7 @@ from healthie_nb.completion import ledger_standing, request_times, time_to_compl
 from healthie_nb.newcomers import EPOCH, day_number
 from healthie_nb.paperwork import before_first_visit, measures, readiness
 from healthie_nb.privacy import pseudonyms
-from healthie_nb.stats import FEW, clustered, wilson
+from healthie_nb.stats import FEW, from_moments, wilson
 from healthie_nb.visits import MetricError, require
 
 __all__ = [
@@ -76,23 +76,27 @@ def requests(form_requests: pl.DataFrame, clients: pl.DataFrame) -> pl.DataFrame
     ('f', 'p', 2, 1, 0, 0, 1)
     """
     keys, states = ["form_id", "sender_id"], ["open", "started", "completed", "withdrawn"]
-    standing = _standing(form_requests, clients).with_columns(
-        (pl.col("state") == state).cast(pl.Int64).alias(state) for state in states
-    )
-    tally = standing.group_by(keys).agg(pl.len().cast(pl.Int64).alias("requests"), pl.col(states).sum())
-    per_client = (
-        standing.filter(pl.col("state") != "withdrawn")
+    counts = [(pl.col("state") == state).sum().cast(pl.Int64).alias(state) for state in states]
+    hits, of = pl.col("completed"), pl.col("waiting_or_done")
+    sums = {"clients": of > 0, "hits_squared": hits * hits, "hits_of": hits * of, "of_squared": of * of}
+    tally = (
+        _standing(form_requests, clients)
+        .lazy()
         .group_by("client_id", *keys)
-        .agg(pl.col("completed").sum(), waiting_or_done=pl.len().cast(pl.Int64))
-        .sort("client_id")
+        .agg(pl.len().cast(pl.Int64).alias("requests"), *counts)
+        .with_columns(waiting_or_done=pl.col("requests") - pl.col("withdrawn"))
+        .group_by(keys)
+        .agg(
+            pl.col("requests", *states, "waiting_or_done").sum(),
+            *(each.sum().cast(pl.Int64).alias(name) for name, each in sums.items()),
+        )
+        .collect(engine="streaming")
     )
-    robust = clustered(per_client, by=keys, hits="completed", of="waiting_or_done")
-    robust = robust.select(*keys, "waiting_or_done", completed_now="rate", robust_low="low", robust_high="high")
+    robust = from_moments(tally, hits="completed", of="waiting_or_done")
     low, high = wilson("completed", "waiting_or_done")
     return (
-        tally.join(robust, on=keys, how="left", nulls_equal=True)
-        .with_columns(pl.col("waiting_or_done").fill_null(0))
-        .with_columns(low=low, high=high, few=pl.col("waiting_or_done") < FEW)
+        robust.rename({"rate": "completed_now", "low": "robust_low", "high": "robust_high"})
+        .with_columns(low=low, high=high, few=of < FEW)
         .select(
             *(*keys, "requests", *states, "waiting_or_done", "completed_now", "low", "high"),
             *("robust_low", "robust_high", "few"),
