@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
-from unittest.mock import Mock
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -185,7 +185,7 @@ def test_where_a_question_is_answered_is_there(
         }
         assert section in headings, question
     if show:
-        (shown,) = (one for one in EXPLORERS[name](Mock()).values() if one.title == show)
+        (shown,) = (one for one in EXPLORERS[name](MagicMock()).values() if one.title == show)
         described = parameters.described(name)
         for control in controls.split(", "):
             label, _, value = control.partition(": ")
