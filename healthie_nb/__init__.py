@@ -7,7 +7,6 @@ are first used, so that a script pays only for what it needs.
 from __future__ import annotations
 
 import importlib
-import logging
 from typing import TYPE_CHECKING
 
 # At once: imported later by any other module, the module of this name would take the function's place here.
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
     from healthie_nb.practice import Practice as Practice
     from healthie_nb.practice import connect as connect
     from healthie_nb.query import HealthieError as HealthieError
-
-logging.getLogger(__name__).addHandler(logging.NullHandler())  # silent, until somebody listens
 
 _NAMES = {"Practice": "practice", "connect": "practice", "HealthieError": "query"}
 _MODULES = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import secrets
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from healthie_nb.manifest import Manifest
     from healthie_nb.query import Query
     from healthie_nb.settings import Settings
+
+logging.getLogger("healthie_nb").addHandler(logging.NullHandler())  # silent, until somebody listens
 
 T = TypeVar("T")
 MAX_AGE = timedelta(days=1)
