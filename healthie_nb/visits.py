@@ -1,6 +1,5 @@
 """Appointments as visits: one row per client and appointment, with a fixed status and the practice's own calendar."""
 
-import difflib
 import zoneinfo
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -228,6 +227,8 @@ def known_zone(zone: str) -> str:
     known = zoneinfo.available_timezones()
     if zone in known:
         return zone
+    import difflib  # noqa: PLC0415, polars does not load it, and whoever names a zone right needs it not
+
     word = zone.strip().replace(" ", "_").lower()
     cities = sorted(name for name in known if word and word in name.lower().rpartition("/")[2])
     such = cities[:3] or difflib.get_close_matches(zone, known, cutoff=0.8) or ["America/Chicago", "Europe/Berlin"]
