@@ -224,7 +224,7 @@ def rebooked(
     low, high = wilson("rebooked", "visits")
     return (
         clustered(
-            per_client.with_columns(pl.col("rebooked").fill_null(0)).sort("client_id"),
+            per_client.with_columns(pl.col("rebooked").fill_null(0)),
             by=slices,
             hits="rebooked",
             of="visits",

@@ -57,8 +57,7 @@ def states(
     Source
     ------
     queries/clients.graphql, whose days are those of the zone its instants are in, see `days.local`;
-    queries/appointments.graphql through `visits`; `programmes` from roles.read, without which
-    nobody is completed.
+    queries/appointments.graphql through `visits`; `programmes` from roles.read, without which nobody is completed.
 
     Examples
     --------

@@ -190,9 +190,8 @@ def kinds(
     )
     firsts = seen.group_by("client_id").agg(pl.col("first_day").min())
     complete = known(firsts, clients, history_from).select("client_id", is_known=True)
-    # In order by small numbers for the ids: a window, or a sort by text, takes three times as long.
-    code = pl.col("client_id").cast(pl.Categorical).to_physical()
-    earlier = pl.when(pl.col("code") == pl.col("code").shift(1)).then(pl.col(every).shift(1))
+    # In order by numbers for the ids, by text where those are the same: a window takes three times as long.
+    earlier = pl.when(pl.col("client_id") == pl.col("client_id").shift(1)).then(pl.col(every).shift(1))
     kind = (
         pl.when(pl.col("is_known").is_null())
         .then(pl.lit("unknown"))
@@ -202,5 +201,5 @@ def kinds(
         .then(pl.lit("kept"))
         .otherwise(pl.lit("returned"))
     )
-    ordered = seen.join(complete, on="client_id", how="left").with_columns(code=code).sort("code", every)
+    ordered = seen.join(complete, on="client_id", how="left").sort(pl.col("client_id").hash(), "client_id", every)
     return ordered.select("client_id", every, kind=kind)

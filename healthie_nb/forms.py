@@ -10,7 +10,7 @@ from healthie_nb.completion import ledger_standing, request_times, time_to_compl
 from healthie_nb.newcomers import EPOCH, day_number
 from healthie_nb.paperwork import before_first_visit, measures, readiness
 from healthie_nb.privacy import pseudonyms
-from healthie_nb.stats import FEW, from_moments, wilson
+from healthie_nb.stats import FEW, from_moments, squares, wilson
 from healthie_nb.visits import MetricError, require
 
 __all__ = [
@@ -77,8 +77,7 @@ def requests(form_requests: pl.DataFrame, clients: pl.DataFrame) -> pl.DataFrame
     """
     keys, states = ["form_id", "sender_id"], ["open", "started", "completed", "withdrawn"]
     counts = [(pl.col("state") == state).sum().cast(pl.Int64).alias(state) for state in states]
-    hits, of = pl.col("completed"), pl.col("waiting_or_done")
-    sums = {"clients": of > 0, "hits_squared": hits * hits, "hits_of": hits * of, "of_squared": of * of}
+    of = pl.col("waiting_or_done")
     tally = (
         _standing(form_requests, clients)
         .lazy()
@@ -88,7 +87,8 @@ def requests(form_requests: pl.DataFrame, clients: pl.DataFrame) -> pl.DataFrame
         .group_by(keys)
         .agg(
             pl.col("requests", *states, "waiting_or_done").sum(),
-            *(each.sum().cast(pl.Int64).alias(name) for name, each in sums.items()),
+            (of > 0).sum().cast(pl.Int64).alias("clients"),
+            *squares("completed", "waiting_or_done"),
         )
         .collect(engine="streaming")
     )

@@ -29,10 +29,8 @@ logger = logging.getLogger(__name__)
 FILE = "pace.sqlite"
 START = 0.1  # of the ceiling
 RAMP_S = 10.0
-EARLY, OF_THE_CEILING = (
-    2.0,
-    0.02,
-)  # requests that may go early to make good a late wake-up: so many, or of a low ceiling
+EARLY = 2.0  # requests that may go early, to make good a late wake-up
+EARLY_SHARE = 0.02  # of a low ceiling, if that is less
 SLACK = 0.005  # of the ceiling, for what happens between here and the server
 CUT, TOUCHED = 0.9, 0.97  # of the rate, when refused; and when it was not for a while: then the limit was only touched
 HALF = 0.5  # when all is refused
@@ -67,7 +65,7 @@ class Pace:
     ) -> None:
         self._key = hashlib.sha256(f"healthie-nb pace {key}".encode()).hexdigest()[:32]
         self._ceiling, self._clock, self._sleep = ceiling, clock, sleep
-        self._early = min(EARLY, OF_THE_CEILING * ceiling)
+        self._early = min(EARLY, EARLY_SHARE * ceiling)
         self._queue = asyncio.Lock()
         self._last = _State(0.0, ceiling * START, ceiling, 0.0, 0.0)
         self._folder, self._database = folder, _opened(folder)

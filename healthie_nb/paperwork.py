@@ -32,8 +32,8 @@ def readiness(
     """Clinical visits of the next days and how each required role of form stands: ready is a visit that lacks none.
 
     A role is done by any finished form of it, asked for or not, whenever up to the end of `as_of` in the zone of the
-    forms' instants, see `days.local`. It names visits and clients by id: it is for
-    the practice, not for publication; how many of the visits are ready is a count over them.
+    forms' instants, see `days.local`. It names visits and clients by id: it is for the practice, not for publication;
+    how many of the visits are ready is a count over them.
 
     Rows
     ----
@@ -196,8 +196,8 @@ def measures(
     """Share of new clients with each outcome measure at baseline, and on time afterwards while they were in care.
 
     Windows are days from the first occurred clinical visit, both ends included; the day of a form is that of the zone
-    its instant is in, see `days.local`. Baseline counts every new client whose
-    window is over at `as_of`; a follow-up those of them with an occurred clinical visit in that window.
+    its instant is in, see `days.local`. Baseline counts every new client whose window is over at `as_of`; a follow-up
+    those of them with an occurred clinical visit in that window.
 
     Rows
     ----

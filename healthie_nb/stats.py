@@ -70,11 +70,17 @@ def clustered(per_client: pl.DataFrame, *, by: Sequence[str], hits: str, of: str
     """
     k, n = pl.col(hits), pl.col(of)
     sums = [pl.len().cast(pl.Int64).alias("clients"), k.sum().cast(pl.Int64), n.sum().cast(pl.Int64)]
-    squares = {"hits_squared": k * k, "hits_of": k * n, "of_squared": n * n}
-    sums += [made.sum().cast(pl.Int64).alias(name) for name, made in squares.items()]
+    sums += squares(hits, of)
     rates = per_client.group_by(by).agg(sums) if by else per_client.select(sums)
     rated = from_moments(rates, hits=hits, of=of)
     return rated.sort(by) if by else rated
+
+
+def squares(hits: str, of: str) -> list[pl.Expr]:
+    """Return the sums over clients that an interval by client is made from: hits_squared, hits_of, of_squared."""
+    k, n = pl.col(hits), pl.col(of)
+    made = {"hits_squared": k * k, "hits_of": k * n, "of_squared": n * n}
+    return [each.sum().cast(pl.Int64).alias(name) for name, each in made.items()]
 
 
 def from_moments(sums: pl.DataFrame, *, hits: str, of: str) -> pl.DataFrame:

@@ -10,7 +10,7 @@ import polars as pl
 from healthie_nb import display
 from healthie_nb.charts.marks import QUIET, WILSON, parts, told, told_of
 from healthie_nb.stats import FEW as LEAST
-from healthie_nb.tables.retention import RETURNED, SETTLING, unsplit
+from healthie_nb.tables.cohorts import RETURNED, SETTLING, unsplit
 from healthie_nb.wording import interval, period, remarks, share
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ import polars as pl
 from healthie_nb import wording
 from healthie_nb.charts import limits, marks
 from healthie_nb.tables import retention as tables
+from healthie_nb.tables.cohorts import plural_of, second_visit_title, series_of, split_of
 from healthie_nb.visits import MetricError
 
 if TYPE_CHECKING:
@@ -73,13 +74,13 @@ def second_visit_parts(
     """
     if table["label"].n_unique() > 1:
         raise MetricError("these cohorts have several stretches of time: filter the table to one label first.")
-    split = tables.split_of(table)
+    split = split_of(table)
     shown = table.with_columns(series=wording.named(split, names) if split else pl.lit(wording.ALL))
     shown = shown.filter(pl.col("eligible") > 0).sort("cohort", maintain_order=True)
     shown = shown.filter(marks.top(shown, "series", "eligible") != marks.OTHERS)
     rows = shown.select(*marks.period("cohort", every), "series", *marks.rated("returned", "eligible"))
     return marks.parts(
-        tables.second_visit_title(table),
+        second_visit_title(table),
         wording.remarks(table, synthetic=synthetic, n="eligible"),
         marks.trend_said("share of new clients who came again", rows),
         rows=rows,
@@ -110,8 +111,8 @@ def chance_limits_parts(
     >>> chance_limits(table, synthetic=True).to_dict()["description"]
     'Points of 2 providers against limits. Outside the 95 % limits: q 40% of 40, below 99.8 %.'
     """
-    title = tables.second_visit_title(table)
-    name, who = tables.series_of(table, names), tables.plural_of(table)
+    title = second_visit_title(table)
+    name, who = series_of(table, names), plural_of(table)
     return limits.parts(table, name, title, hits="returned", of="eligible", synthetic=synthetic, who=who)
 
 
@@ -140,7 +141,7 @@ def survival_parts(
     >>> survival(table, synthetic=True).to_dict()["description"]
     'Curves. Share of new clients not yet lapsed, by days since the first visit: 0% of all at day 121.'
     """
-    named = table.with_columns(series=tables.series_of(table, names))
+    named = table.with_columns(series=series_of(table, names))
     most = named.group_by("series").agg(pl.col("at_risk").max()).sort("at_risk", "series", descending=[True, False])
     kept = most["series"].head(len(marks.PALETTE))
     named = named.filter(pl.col("series").is_in(kept.implode()))

@@ -74,9 +74,6 @@ def shows(source: Calendar) -> dict[str, Show]:
     def of(view: Callable[..., Answer], **options: Any) -> Callable[[Mapping[str, Any]], Answer]:
         return partial(view, source, **options)
 
-    def rates(title: str, controls: tuple[str, ...], view: Callable[..., Answer]) -> Show:
-        return show("rates", controls, title, of(view))
-
     def off(told: str) -> Callable[[Mapping[str, Any]], Answer]:
         return of(attending.cancellations, told=told)
 
@@ -85,8 +82,8 @@ def shows(source: Calendar) -> dict[str, Show]:
     made = {
         "visits": show("counts", ("compare_to", *counted), "On the calendar", of(counting.counts)),
         "per working day": show("counts", counted, "Per working day", per_day),
-        "missed": rates("Missed visits", (*rated, "split", *which), attending.rates),
-        "first visits": rates("Missed: first visits", rated, attending.first_visits),
+        "missed": show("rates", (*rated, "split", *which), "Missed visits", of(attending.rates)),
+        "first visits": show("rates", rated, "Missed: first visits", of(attending.first_visits)),
         "cancelled": show("cancellations", (*by_period, "split", *which), "Cancelled, by whom", off("who")),
         "why cancelled": show("cancellations", (*by_period, *which), "Cancelled, why", off("why")),
         "unmarked": show("unmarked", ("as_of", *which), "Unmarked", of(attending.unmarked)),

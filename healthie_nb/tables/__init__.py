@@ -1,6 +1,7 @@
 """Small frame → the table that stands beside its chart, with the same name: in HTML and in plain text."""
 
 from healthie_nb.tables.attendance import cancellations, funnel_plot, heat, lead, rates, rebooked, unmarked
+from healthie_nb.tables.cohorts import chance_limits, cohorts, means, population, second_visit
 from healthie_nb.tables.forms import (
     before_first_visit,
     measures,
@@ -10,19 +11,7 @@ from healthie_nb.tables.forms import (
     time_to_complete,
     unready,
 )
-from healthie_nb.tables.retention import (
-    chance_limits,
-    cohorts,
-    definitions,
-    flow,
-    funnel,
-    means,
-    population,
-    second_visit,
-    states,
-    survival,
-    worklist,
-)
+from healthie_nb.tables.retention import definitions, flow, funnel, states, survival, worklist
 from healthie_nb.tables.signing import notes, notes_over_time, open_notes
 from healthie_nb.tables.table import Table
 from healthie_nb.tables.volume import booked, booking_curve, counts, panel, reconcile
