@@ -47,7 +47,7 @@ def readiness(
 
     Raises
     ------
-    MetricError for a role that is not allowed, `as_of` before the first visit, or a missing column.
+    MetricError for roles that are none, repeated or not allowed, `as_of` before the first visit, or a missing column.
 
     Source
     ------
@@ -279,6 +279,8 @@ def _seen_in(visits: Any, as_of: str | date, windows: Sequence[tuple[int, int]])
 
 def _roles(form_roles: pl.DataFrame, wanted: Collection[str]) -> pl.DataFrame:
     require(form_roles, ["form_id", "role"], query="form_roles")
+    if not wanted or len({*wanted}) < len(wanted):
+        raise MetricError(f"required is {list(wanted)}: name at least one role of form, and each once.")
     for role in wanted:
         choice(role, FORM_ROLES, name="role")
     return form_roles.filter(pl.col("role").is_in(list(wanted))).select("form_id", "role").unique().sort("form_id")

@@ -422,6 +422,12 @@ BAD: dict[str, Callable[[pl.DataFrame, pl.DataFrame], object]] = {
     "role is 'smile'; allowed are 'intake', 'consent'": lambda v, f: forms.before_first_visit(
         v, f, FORM_ROLES, as_of=AS_OF, required=["smile"]
     ),
+    r"required is \[\]: name at least one": lambda v, f: forms.before_first_visit(
+        v, f, FORM_ROLES, as_of=AS_OF, required=[]
+    ),
+    "each once": lambda v, f: forms.readiness(
+        v, f, asked({}), FORM_ROLES, as_of=AS_OF, required=["consent", "consent"]
+    ),
     "filled_forms lack filled_at: queries/filled_forms": lambda v, f: forms.measures(
         v, f.drop("filled_at"), FORM_ROLES, as_of=AS_OF
     ),
