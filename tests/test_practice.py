@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -75,6 +77,11 @@ def test_a_wider_window_only_asks_for_the_missing_dates(served: Served, practice
     part = practice.load("appointments", start="2024-06-01", end="2024-06-30")
     june = datetime(2024, 6, 1, tzinfo=ZONE).astimezone(UTC), datetime(2024, 7, 1, tzinfo=ZONE).astimezone(UTC)
     assert part.equals(whole.filter(pl.col("starts_at").is_between(*june, closed="left")))
+
+
+def test_nothing_is_logged_to_the_screen_until_somebody_listens() -> None:
+    said = "import logging, healthie_nb.practice as p; logging.getLogger('healthie_nb.pace').warning('slow')"
+    assert subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True).stderr == ""
 
 
 def test_it_works_inside_a_running_loop_as_in_a_notebook(practice: Practice) -> None:
