@@ -195,6 +195,7 @@ def test_readers_see_nothing_of_a_draft_until_all_of_it_is_published(folder: pat
     assert store.manifest.loaded_at == late
     assert store.draft().manifest == store.manifest
     store.draft().sweep()
+    store.draft().replace((), (), now=late + GRACE / 2)
     assert unread.collect().equals(ROWS), "and for an hour after it was published"
     store.draft().replace((), (), now=late + 2 * GRACE)
     assert not file_of(folder, old).exists()
