@@ -8,11 +8,11 @@ import narwhals as nw
 import polars as pl
 
 from healthie_nb.engines import reduced
+from healthie_nb.linked import CHART, linked
 from healthie_nb.newcomers import bookings, choice, day_number, is_end, occurred
-from healthie_nb.privacy import pseudonyms
 from healthie_nb.roles import PROGRAMME_KINDS
 from healthie_nb.stats import FEW, wilson
-from healthie_nb.visits import MetricError, require
+from healthie_nb.visits import require
 
 STATES: Final = (
     ("in care", "seen lately"),
@@ -162,7 +162,7 @@ def worklist(
     key: bytes,
     usual_days: int = 30,
     within_days: int = 180,
-    link: str = "https://secure.gethealthie.com/users/{client_id}",
+    link: str = CHART,
 ) -> pl.DataFrame:
     """Clients who should have been seen again by now, the longest overdue first, the unbooked before the booked.
 
@@ -193,9 +193,6 @@ def worklist(
     >>> calls.select("client_id", "cadence_days", "days_overdue").rows()
     [('ada', 7.0, 39.0)]
     """
-    before, is_there, after = link.partition("{client_id}")
-    if not is_there:
-        raise MetricError(f"link is {link!r}: write {{client_id}} where the client's id goes.")
     until, next_day = day_number(as_of), pl.col("next_day").cast(pl.Int32).cast(pl.Date)
     return (
         _last_visits(visits, as_of, ["provider_id"])
@@ -207,18 +204,16 @@ def worklist(
         .with_columns(days_overdue=until - pl.col("last_day") - pl.col("cadence_days"))
         .filter(pl.col("days_overdue") > 0, until - pl.col("last_day") <= within_days)
         .with_columns(next_booking=next_day)
-        .with_columns(pl.col("client_id").map_batches(lambda ids: pseudonyms(ids, key=key)).alias("pseudonym"))
         .sort(pl.col("next_booking").is_not_null(), -pl.col("days_overdue"), "client_id")
         .select(
-            "pseudonym",
             "client_id",
             pl.col("last_day").cast(pl.Int32).cast(pl.Date).alias("last_visit"),
             "cadence_days",
             "days_overdue",
             "next_booking",
             "provider_id",
-            link=pl.concat_str(pl.lit(before), pl.col("client_id"), pl.lit(after)),
         )
+        .pipe(linked, key=key, link=link)
     )
 
 

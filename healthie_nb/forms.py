@@ -7,9 +7,9 @@ import polars as pl
 
 from healthie_nb.chart_notes import notes, open_notes
 from healthie_nb.completion import ledger_standing, request_times, time_to_complete, turnbull
+from healthie_nb.linked import CHART, linked
 from healthie_nb.newcomers import EPOCH, day_number
 from healthie_nb.paperwork import before_first_visit, measures, readiness
-from healthie_nb.privacy import pseudonyms
 from healthie_nb.stats import FEW, from_moments, squares, wilson
 from healthie_nb.visits import MetricError, require
 
@@ -27,8 +27,6 @@ __all__ = [
     "turnbull",
     "unready",
 ]
-
-CHART: Final = "https://secure.gethealthie.com/users/{client_id}"  # of a client in Healthie
 
 _REQUEST: Final = (
     "id",
@@ -170,7 +168,7 @@ def overdue(
         .with_columns(days=(pl.lit(today) - pl.col("oldest")).dt.total_days())
         .sort("oldest", "client_id")
         .select("client_id", "provider_id", "forms", "started", "oldest", "days", "form_ids")
-        .pipe(_named, key, link)
+        .pipe(linked, key=key, link=link)
     )
 
 
@@ -204,19 +202,7 @@ def unready(readiness: pl.DataFrame, *, key: bytes, link: str = CHART) -> pl.Dat
     """
     columns = ["client_id", "appointment_id", "provider_id", "date", "is_first", "role", "state"]
     require(readiness, columns, query="readiness")
-    return readiness.filter(pl.col("state") != "done").select(columns).pipe(_named, key, link)
-
-
-def _named(rows: pl.DataFrame, key: bytes, link: str) -> pl.DataFrame:
-    """Rows with the client's pseudonym first, and the link to their chart last."""
-    start, is_there, end = link.partition("{client_id}")
-    if not is_there:
-        raise MetricError(f"link is {link!r}: write {{client_id}} where the client's id goes.")
-    return rows.select(
-        pl.col("client_id").map_batches(lambda ids: pseudonyms(ids, key=key)).alias("pseudonym"),
-        *rows.columns,
-        link=pl.concat_str(pl.lit(start), pl.col("client_id"), pl.lit(end)),
-    )
+    return readiness.filter(pl.col("state") != "done").select(columns).pipe(linked, key=key, link=link)
 
 
 def _standing(form_requests: pl.DataFrame, clients: pl.DataFrame) -> pl.DataFrame:

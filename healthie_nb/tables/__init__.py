@@ -2,16 +2,9 @@
 
 from healthie_nb.tables.attendance import cancellations, funnel_plot, heat, lead, rates, rebooked, unmarked
 from healthie_nb.tables.cohorts import chance_limits, cohorts, means, population, second_visit
-from healthie_nb.tables.forms import (
-    before_first_visit,
-    measures,
-    overdue,
-    readiness,
-    requests,
-    time_to_complete,
-    unready,
-)
-from healthie_nb.tables.retention import definitions, flow, funnel, states, survival, worklist
+from healthie_nb.tables.forms import before_first_visit, measures, readiness, requests, time_to_complete
+from healthie_nb.tables.lists import overdue, unready, worklist
+from healthie_nb.tables.retention import definitions, flow, funnel, states, survival
 from healthie_nb.tables.signing import notes, notes_over_time, open_notes
 from healthie_nb.tables.table import Table
 from healthie_nb.tables.volume import booked, booking_curve, counts, panel, reconcile

@@ -10,7 +10,7 @@ from healthie_nb.stats import FEW as LEAST
 from healthie_nb.tables.cohorts import open_rows, series_of, split_of
 from healthie_nb.tables.table import Table
 from healthie_nb.visits import MetricError
-from healthie_nb.wording import day, named, number, period, rated, remarks, share
+from healthie_nb.wording import number, period, rated, remarks, share
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -232,52 +232,6 @@ def definitions(table: pl.DataFrame, *, synthetic: bool) -> Table:
         .alias("judged as by ours"),
     )
     return Table("definitions", DEFINITIONS, remarks(table, synthetic=synthetic, n="eligible"), rows)
-
-
-def worklist(
-    table: pl.DataFrame,
-    *,
-    synthetic: bool,
-    names: Mapping[str, str] | None = None,
-    most: int = 25,
-) -> Table:
-    """Clients to call, as a table: pseudonyms, for what is shown in a cell is saved with it.
-
-    Rows
-    ----
-    The first `most`, in the metric's order.
-
-    Columns
-    -------
-    client, the pseudonym; last visit; usual days between; days overdue; next booking; provider of the last visit.
-
-    Source
-    ------
-    `retention.worklist`.
-
-    Examples
-    --------
-    >>> from healthie_nb import retention
-    >>> from healthie_nb.visits import example
-    >>> seen = example({"ada": ["2026-05-01", "2026-05-08", "2026-05-15"], "bob": ["2026-06-20"]})
-    >>> table = retention.worklist(seen, as_of="2026-06-30", key=b"kept with the store, never shown")
-    >>> worklist(table, synthetic=True)
-    Whom to call
-    Demo practice: synthetic data
-    1 of 1 clients, the longest overdue and not booked first
-    client          last visit  usual days between  days overdue  next booking  provider
-    e8e257-f89e18  15 May 2026                   7            39                none
-    """
-    rows = table.head(most).select(
-        pl.col("pseudonym").alias("client"),
-        day("last_visit").alias("last visit"),
-        number("cadence_days").alias("usual days between"),
-        number("days_overdue").alias("days overdue"),
-        day("next_booking").alias("next booking"),
-        named("provider_id", names).alias("provider"),
-    )
-    shown = (f"{rows.height:,} of {table.height:,} clients, the longest overdue and not booked first",)
-    return Table("worklist", "Whom to call", (*remarks(table, synthetic=synthetic), *shown), rows)
 
 
 def stepped(curve: pl.DataFrame, days: Iterable[int]) -> pl.DataFrame:
