@@ -584,6 +584,18 @@ def open_notes(given: Given) -> pl.DataFrame:
     return _now(rows.agg(open=pl.len(), missing=(~pl.col("has_note")).sum(), oldest=day.min()))
 
 
+def overdue_notes(given: Given) -> pl.DataFrame:
+    """List visits without a signed note after 72 hours."""
+    over = NIGHT - pl.col("starts_at") - pl.duration(minutes=pl.col("minutes").fill_null(0), hours=72)
+    late = _charted(given).filter(pl.col("signed_at").is_null(), over >= pl.duration())
+    group = pl.col("is_group")
+    whose = _occurred(given).select("appointment_id", "is_group", client_id=pl.when(~group).then(client)).unique()
+    rows = _now(late.with_columns(days_over=over.dt.total_days()).join(whose, on="appointment_id"))
+    names = rows["client_id"].drop_nulls().unique()
+    named = pl.DataFrame({"client_id": names, "pseudonym": _pseudonym(names)})
+    return rows.drop("minutes", "signed_at").join(named, on="client_id", how="left")
+
+
 def _done(given: Given, *roles: str) -> pl.LazyFrame:
     filled = given.filled_forms.lazy().filter("is_finished")
     return filled.join(given.form_roles.lazy().filter(pl.col("role").is_in(roles)), on="form_id")

@@ -254,6 +254,12 @@ select provider_id, case when date '{AS_OF}' - date <= 3 then '0-3 days' when da
     when date '{AS_OF}' - date <= 30 then '8-30 days' when date '{AS_OF}' - date <= 90 then '31-90 days'
     else 'over 90 days' end as age, count(*) as open, count(*) filter (not has_note) as missing, min(date) as oldest
 from charted where signed_at is null group by provider_id, age""",
+    "overdue_notes": f"""{CHARTED},
+clients_of as (select appointment_id, is_group, if(is_group, null, any_value(client_id)) as client_id
+    from o group by appointment_id, is_group)
+select client_id, is_group, appointment_id, provider_id, starts_at, date, has_note,
+    date_sub('day', deadline, {NIGHT}) as days_over
+from charted join clients_of using (appointment_id) where deadline <= {NIGHT} and signed_at is null""",
     "readiness": f"""{BASE}
 , done as (select distinct client_id, role from {DONE} where filled_at < {NIGHT}),
 asked as (select client_id, role, if(bool_or(filled_form_id is not null), 'begun', 'asked') as state

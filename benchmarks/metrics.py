@@ -67,6 +67,7 @@ OURS: Final[dict[str, Callable[[Given], pl.DataFrame]]] = {
     "panel": lambda g: volume.panel(g.visits, as_of=AS_OF),
     "notes": lambda g: forms.notes(g.visits, g.chart_notes, as_of=AS_OF),
     "open_notes": lambda g: forms.open_notes(g.visits, g.chart_notes, as_of=AS_OF),
+    "overdue_notes": lambda g: forms.overdue_notes(g.visits, g.chart_notes, as_of=AS_OF, key=KEY),
     "readiness": lambda g: forms.readiness(g.visits, g.filled_forms, g.form_requests, g.form_roles, as_of=AS_OF),
     "before_first_visit": lambda g: forms.before_first_visit(g.visits, g.filled_forms, g.form_roles, as_of=AS_OF),
     "measures": lambda g: forms.measures(g.visits, g.filled_forms, g.form_roles, as_of=AS_OF),

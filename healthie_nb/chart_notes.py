@@ -1,4 +1,4 @@
-"""Chart notes of visits that took place: signed in time, or still open."""
+"""Chart notes of visits that took place: signed in time, still open, or overdue."""
 
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -9,6 +9,7 @@ import polars as pl
 
 from healthie_nb.days import instant, night
 from healthie_nb.engines import reduced
+from healthie_nb.linked import CHART, linked
 from healthie_nb.newcomers import EPOCH, Every, day_number, is_over, occurred, offset
 from healthie_nb.slices import By, columns_of
 from healthie_nb.stats import FEW, wilson
@@ -69,12 +70,8 @@ def notes(
     slices = [*([] if every is None else [every]), *columns]
     if every is not None:
         offset(every)
-    if within_hours < 1:
-        raise MetricError(f"within_hours is {within_hours}: give a number of hours, at least 1.")
-    table = _charted(visits, chart_notes, as_of, slices).with_columns(
-        deadline=pl.col("ends_at") + pl.duration(hours=within_hours)
-    )
-    is_due, signed_at = pl.col("deadline") <= night(as_of, chart_notes["filled_at"]), pl.col("signed_at")
+    table = _timed(visits, chart_notes, as_of, within_hours, slices)
+    is_due, signed_at = pl.col("is_due"), pl.col("signed_at")
     counted = {
         "appointments": pl.lit(value=True),
         "due": is_due,
@@ -145,12 +142,75 @@ def open_notes(visits: Any, chart_notes: pl.DataFrame, *, as_of: str | date) -> 
     )
 
 
+def overdue_notes(
+    visits: Any, chart_notes: pl.DataFrame, *, as_of: str | date, key: bytes, within_hours: int = 72, link: str = CHART
+) -> pl.DataFrame:
+    """Clinical appointments that took place and have no signed chart note though its time is over, oldest first.
+
+    Those that `notes` counts as unsigned or missing, one by one; what was signed too late is not overdue any more. A
+    group session is one row and names no client, for its note is of many.
+
+    Rows
+    ----
+    One per appointment, by starts_at.
+
+    Columns
+    -------
+    pseudonym, client_id String, null for a group session; is_group Boolean; appointment_id, provider_id String;
+    starts_at Datetime UTC; date Date; days_over Int64, whole days of 24 hours from the end of the note's time to that
+    of `as_of`; has_note Boolean, there is a note that nobody signed; link String, `link` with the client's id, null for
+    a group session.
+
+    Raises
+    ------
+    MetricError as `notes`, and for a link without {client_id}.
+
+    Source
+    ------
+    As `notes`. It names clients by id: it is for the practice, not for publication.
+
+    Examples
+    --------
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-05", "2026-01-12"]})
+    >>> signed = [{"appointment_id": "0", "signings": [{"signed_at": seen["starts_at"][0]}], "filled_at": None}]
+    >>> listed = overdue_notes(seen, pl.DataFrame(signed), as_of="2026-01-31", key=b"kept with the store, never shown")
+    >>> listed.select("client_id", "date", "days_over", "has_note").rows()
+    [('ada', datetime.date(2026, 1, 12), 16, False)]
+    """
+    until = night(as_of, chart_notes["filled_at"])
+    return (
+        _timed(visits, chart_notes, as_of, within_hours, ["client_id", "is_group", "provider_id"])
+        .filter("is_due", pl.col("signed_at").is_null())
+        .select(
+            *("client_id", "is_group", "appointment_id", "provider_id", "starts_at"),
+            date=pl.lit(EPOCH) + pl.duration(days="day"),
+            days_over=(until - pl.col("deadline")).dt.total_days(),
+            has_note="has_note",
+        )
+        .sort("starts_at", "appointment_id")
+        .collect(engine="streaming")
+        .pipe(linked, key=key, link=link)
+    )
+
+
+def _timed(
+    visits: Any, chart_notes: pl.DataFrame, as_of: str | date, within_hours: int, columns: Sequence[str]
+) -> pl.LazyFrame:
+    """Appointments as `_charted`, with the end of the time for each one's note, and whether that is over."""
+    if within_hours < 1:
+        raise MetricError(f"within_hours is {within_hours}: give a number of hours, at least 1.")
+    deadline, until = pl.col("ends_at") + pl.duration(hours=within_hours), night(as_of, chart_notes["filled_at"])
+    return _charted(visits, chart_notes, as_of, columns).with_columns(deadline=deadline, is_due=deadline <= until)
+
+
 def _charted(visits: Any, chart_notes: pl.DataFrame, as_of: str | date, columns: Sequence[str]) -> pl.LazyFrame:
     """Each clinical appointment that took place, with the first signature of its notes as known at `as_of`."""
     require(chart_notes, ["appointment_id", "signings", "filled_at"], query="chart_notes")
     kept = ["appointment_id", "day", "starts_at", "minutes", *columns]
     wanted = [name for name in dict.fromkeys([*columns, "minutes", "is_group"]) if name != "role"]
     rows, is_group = occurred(visits, as_of, *wanted), nw.col("is_group")
+    rows = rows.with_columns(client_id=nw.when(~is_group).then(nw.col("client_id")))  # a session is of many
     # Only a session has several rows: to tell all appointments apart takes longer than the rest.
     alone, sessions = (rows.filter(which).select(*dict.fromkeys(kept)) for which in (~is_group, is_group))
     took_place = pl.concat([reduced(alone), reduced(sessions.unique())]).lazy()

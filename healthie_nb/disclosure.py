@@ -131,6 +131,7 @@ LAYOUTS: Final[Mapping[str, Layout | str]] = {
     "ledger_standing": Layout(("says",), (), ("pulls", "first", "last", "days", "is_old_enough")),
     "open_notes": _DESK,
     "overdue": _CLIENTS,
+    "overdue_notes": _CLIENTS,
     "readiness": _CLIENTS,
     "unready": _CLIENTS,
     "request_times": _CLIENTS,

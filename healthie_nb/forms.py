@@ -5,7 +5,7 @@ from typing import Final
 
 import polars as pl
 
-from healthie_nb.chart_notes import notes, open_notes
+from healthie_nb.chart_notes import notes, open_notes, overdue_notes
 from healthie_nb.completion import ledger_standing, request_times, time_to_complete, turnbull
 from healthie_nb.linked import CHART, linked
 from healthie_nb.newcomers import EPOCH, day_number
@@ -20,6 +20,7 @@ __all__ = [
     "notes",
     "open_notes",
     "overdue",
+    "overdue_notes",
     "readiness",
     "request_times",
     "requests",

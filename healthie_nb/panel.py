@@ -56,10 +56,10 @@ class Panel(anywidget.AnyWidget):
         self.send({"html": self.html})
 
 
-def page(table: Table, links: Sequence[str] = ()) -> str:
+def page(table: Table, links: Sequence[str | None] = ()) -> str:
     """Table under the same style sheet as its stored one, which takes great_tables ten times as long.
 
-    With links, one per row, the first column leads to them.
+    With links, one per row or none, the first column leads to them.
     """
     columns = [name for name in table.rows.columns if name != table.group]
     across = f'colspan="{len(columns)}"'
@@ -81,11 +81,11 @@ def page(table: Table, links: Sequence[str] = ()) -> str:
     )
 
 
-def _line(table: Table, i: int, row: dict[str, str], sides: dict[str, str], links: Sequence[str]) -> str:
+def _line(table: Table, i: int, row: dict[str, str], sides: dict[str, str], links: Sequence[str | None]) -> str:
     (stub, *_), columns = sides, table.rows.columns
     name = escape(str(row[stub]))
-    if links:
-        name = f'<a href="{escape(links[i])}" target="_blank" rel="noreferrer">{name}</a>'
+    if links and (link := links[i]):
+        name = f'<a href="{escape(link)}" target="_blank" rel="noreferrer">{name}</a>'
     cells = [f'<th scope="row" class="gt_stub">{name}</th>']
     for column in list(sides)[1:]:
         hatch = f' style="{HATCH}"' if (i, columns.index(column)) in table.hatched else ""

@@ -106,7 +106,7 @@ NOTEBOOKS: Final[dict[str, tuple[Parameter, ...]]] = {
         _ids("form_ids", "form", "these forms"),
         _choice("split", ("", "provider", "type", "role", "modality"), "provider",
                 'notes by "provider", "type", "role" or "modality"; "" for all together'),
-        _choice("show", ("notes", "notes by week", "open notes", "coming visits", "who lacks forms",
+        _choice("show", ("notes", "notes by week", "open notes", "overdue notes", "coming visits", "who lacks forms",
                          "before the first visit", "measures", "requests", "time to complete", "overdue"), "notes",
                 "what the explorer shows first"),
         _VIEW,

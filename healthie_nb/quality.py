@@ -53,7 +53,7 @@ CHECKS: Final = (
     Check("lengths", (), judgements.lengths, "Visits last 1 to 480 minutes; hours are counted from it.",
           "Have the lengths corrected in Healthie, or read hours with care."),
     Check("without note", ("chart_notes",), judgements.charted, "What took place has a chart note after three days.",
-          "Ask providers for theirs: forms.open_notes lists them. A note may also not be tied to its appointment."),
+          "Ask providers for theirs: forms.overdue_notes lists them. A note may also not be tied to its appointment."),
     Check("group attendance", (), judgements.attendance, "Attendance of groups is loaded and marked.",
           "Ask leaders to mark who came and list clients in every session. If none is marked, load group_attendance."),
     Check("vanished", ("vanished",), judgements.vanished, "Few appointments are deleted once they were loaded.",

@@ -203,4 +203,5 @@ def forms_shown() -> list[Shown]:
 CHARTS = [*retention_shown(), *volume_shown(), *forms_shown()]
 UNREADY = forms.unready(READY, key=b"k" * 32)
 OVERDUE = forms.overdue(REQUESTS, CLIENTS, as_of=AS_OF, key=b"k" * 32)
+OVERDUE_NOTES = forms.overdue_notes(SEEN, NOTES, as_of=AS_OF, key=b"k" * 32)
 WORKLIST = retention.worklist(SEEN, as_of=AS_OF, key=b"k" * 32)

@@ -72,6 +72,7 @@ def tables(practice: Practice) -> dict[str, list[pl.DataFrame]]:
         "before_first_visit": [done.before_first_visit(visits, forms, form_roles, **history)],
         "measures": [done.measures(visits, forms, form_roles, **history)],
         "open_notes": [done.open_notes(visits, notes, as_of=AS_OF)],
+        "overdue_notes": [done.overdue_notes(visits, notes, as_of=AS_OF, key=key)],
         "overdue": [done.overdue(asked, clients, as_of=AS_OF, key=key)],
         "readiness": [ready := done.readiness(visits, forms, asked, form_roles, as_of=AS_OF)],
         "unready": [done.unready(ready, key=key)],

@@ -25,7 +25,11 @@ VIEWS = {
     "Requests now": "Satisfaction survey",
 }
 CHART = re.compile(r"^https://secure\.gethealthie\.com/users/\d+$")
-LISTS = {"Who lacks forms": "forms lacking, the soonest visits first", "Overdue": "clients, the longest waiting first"}
+LISTS = {
+    "Overdue notes": "visits, the longest overdue first",
+    "Who lacks forms": "forms lacking, the soonest visits first",
+    "Overdue": "clients, the longest waiting first",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +72,7 @@ def test_every_view_is_drawn(lab: Lab) -> None:
         expect(lab.explorer.locator("table")).to_contain_text(said)
         expect(lab.explorer.locator("svg.marks")).to_be_hidden()
         expect(lab.explorer.locator("tbody a").first).to_have_attribute("href", CHART)
+        lab.shoot(f"forms-{title.lower().replace(' ', '-')}", lab.explorer)
     lab.control("Show").select_option("Time to complete")
     expect(lab.explorer.get_by_role("status").first).to_contain_text("No times yet: the ledger begins after 2026-06-30")
 
@@ -83,6 +88,7 @@ def test_every_control_changes_what_is_shown(lab: Lab) -> None:
             "are coming",
             {"Days ahead": 3, "Role": "follow-up", "Appointment type": "Follow-up visit"},
         ),
+        ("Overdue notes", "after 72 hours", {"Signed within hours": 24, "Provider": "Greta Mbeki"}),
         ("Requests now", "requests", {"Form": "Consent to treatment", "Provider": "Greta Mbeki"}),
         ("Overdue", "waiting", {"Overdue after days": 200}),
     ]

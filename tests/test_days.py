@@ -152,6 +152,7 @@ def test_note_is_due_when_its_time_was_over_that_night(zone: str, *, counts: boo
     none = pl.DataFrame(schema={"appointment_id": pl.String, "signings": pl.List(pl.Struct({"signed_at": INSTANT}))})
     notes = local(none.with_columns(filled_at=pl.lit(None, INSTANT)), zone=zone)
     assert forms.notes(rows, notes, as_of=AS_OF, within_hours=1)["due"].item() == int(counts)
+    assert forms.overdue_notes(rows, notes, as_of=AS_OF, within_hours=1, key=KEY).height == int(counts)
 
 
 @EACH

@@ -159,6 +159,7 @@ METRICS: dict[str, Metric] = {
     "measures": lambda v: forms.measures(v, FILLED, FORM_ROLES, follow_ups=[(1, 30), (31, 90)], **KNOWN),
     "notes": lambda v: forms.notes(v, NOTES, as_of=AS_OF, every="month"),
     "open_notes": lambda v: forms.open_notes(v, NOTES, as_of=AS_OF),
+    "overdue_notes": lambda v: forms.overdue_notes(v, NOTES, as_of=AS_OF, key=KEY),
     "readiness": lambda v: forms.readiness(v, FILLED, ASKED, FORM_ROLES, as_of=AS_OF, days=30),
 }
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 import healthie_nb as hn
 from healthie_nb import explore, parameters
@@ -25,7 +27,7 @@ MARKS = {
     "targets": pl.DataFrame({"metric": ["notes signed"], "target": [0.9], "since": [date(2020, 1, 1)]}),
     "annotations": pl.DataFrame({"date": [date(2026, 6, 10)], "text": ["New templates"]}),
 }
-LISTS = ("who lacks forms", "overdue")
+LISTS = ("overdue notes", "who lacks forms", "overdue")
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +96,7 @@ def test_notes_are_split(known: dict[str, Any], split: str) -> None:
     assert shown.rows.select(pl.col(counts).sum()).equals(together.select(counts))
 
 
-@pytest.mark.parametrize("show", ["notes", "notes by week", "open notes", "before the first visit"])
+@pytest.mark.parametrize("show", ["notes", "notes by week", "open notes", "overdue notes", "before the first visit"])
 def test_impossible_days_are_refused_in_words(known: dict[str, Any], show: str) -> None:
     shown = made(known, show=show)
     shown.controls["end"].value = date(2026, 1, 1)
@@ -109,6 +111,7 @@ def test_impossible_days_are_refused_in_words(known: dict[str, Any], show: str) 
         ("notes", "No visit took place on these days among "),
         ("notes by week", "No visit took place on these days among "),
         ("open notes", "No visit of these days lacks a signed note on 2026-06-30 among "),
+        ("overdue notes", "No note of these days is overdue by 72 hours on 2026-06-30 among "),
         ("coming visits", "Nobody comes in the 7 days after 2026-06-30 among "),
         ("who lacks forms", "Nobody comes in the 7 days after 2026-06-30 among "),
         ("measures", "No outcome measure is due of new clients among "),
@@ -142,9 +145,24 @@ def test_times_to_completion_wait_for_the_ledger(known: dict[str, Any]) -> None:
 @pytest.mark.parametrize("show", LISTS)
 def test_lists_lead_to_the_charts_in_healthie_on_the_page_alone(known: dict[str, Any], show: str) -> None:
     shown = made(known, show=show)
-    assert shown._table.html.count("https://secure.gethealthie.com/users/") == min(shown.rows.height, 100)
+    named = shown.rows.head(100)["client_id"].drop_nulls().to_list()
+    assert re.findall(r'href="https://secure\.gethealthie\.com/users/(\d+)"', shown._table.html) == named
+    assert len(named) > min(shown.rows.height, 100) / 2  # the others are of group sessions
     assert "gethealthie" not in repr(shown) + str(shown._repr_mimebundle_())
     assert not {*shown.rows["client_id"]} & {*repr(shown).split()}
+
+
+@pytest.mark.parametrize("hours", [24, 72])
+def test_overdue_notes_are_those_that_notes_counts_as_unsigned_or_missing(known: dict[str, Any], hours: int) -> None:
+    settings = {"within_hours": hours, "start": "2026-01-01", "split": "provider"}
+    counted, listed = (made(known, show=show, **settings).rows for show in ("notes", "overdue notes"))
+    by_provider = listed.group_by("provider_id").agg(
+        unsigned=pl.col("has_note").sum(), missing=pl.col("has_note").not_().sum()
+    )
+    theirs = counted.filter(pl.col("unsigned") + pl.col("missing") > 0).select("provider_id", "unsigned", "missing")
+    assert_frame_equal(theirs, by_provider, check_row_order=False, check_dtypes=False)
+    assert listed["is_group"].any()
+    assert listed["appointment_id"].is_unique().all()
 
 
 def test_who_lacks_forms_is_who_is_coming_and_not_ready(known: dict[str, Any]) -> None:

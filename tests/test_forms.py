@@ -125,10 +125,18 @@ def chart_notes(given_notes: list[dict[str, Any]], world: pl.DataFrame) -> pl.Da
     return pl.DataFrame(made, schema={"appointment_id": pl.String, "filled_at": INSTANT, "signings": signing})
 
 
+def with_sessions(world: pl.DataFrame) -> pl.DataFrame:
+    """Visits of one type are group sessions, to which somebody else came as well."""
+    is_group = pl.col("appointment_type_id") == "t"
+    others = world.filter(is_group).with_columns(client_id=pl.lit("d"))
+    both = pl.concat([world, others]).with_columns(is_group=is_group)
+    return both.sort("starts_at", "appointment_id", "client_id")
+
+
 @on_noted
 @given(given_rows=st.lists(rows, max_size=12), given_notes=st.lists(writings, max_size=12))
 def test_notes(oracle: Oracle, given_rows: list[dict[str, Any]], given_notes: list[dict[str, Any]]) -> None:
-    world = world_of(given_rows)
+    world = with_sessions(world_of(given_rows))
     if not is_computable(world):
         return
     written = chart_notes(given_notes, world)
@@ -165,6 +173,18 @@ def test_notes(oracle: Oracle, given_rows: list[dict[str, Any]], given_notes: li
         then '4-7 days' when date '{AS_OF}' - date <= 30 then '8-30 days' when date '{AS_OF}' - date <= 90
         then '31-90 days' else 'over 90 days' end age, count(*), count(*) filter (not has_note)
     from judged where first_at is null group by all order by provider_id nulls last, max(date) desc""")
+    told = {"as_of": AS_OF, "key": KEY, "link": "{client_id}!"}
+    overdue = oracle.everywhere(world, lambda v: forms.overdue_notes(v, written, **told))
+    one_by_one = overdue.with_columns(pl.col("starts_at").dt.replace_time_zone(None)).drop("pseudonym")
+    assert one_by_one.rows() == oracle.rows(f"""{judged}
+    , named as (select distinct appointment_id, is_group, if(is_group, null, client_id) client_id from o)
+    select client_id, is_group, appointment_id, provider_id, starts_at, date, date_sub('day', deadline, {night}),
+        has_note, client_id || '!'
+    from judged join named using (appointment_id) where deadline <= {night} and first_at is null
+    order by starts_at, appointment_id""")
+    # Nobody is counted in one and not listed in the other.
+    assert ours["unsigned"].sum() == overdue["has_note"].sum()
+    assert ours["missing"].sum() == overdue["has_note"].not_().sum()
 
 
 @on_filled
@@ -418,6 +438,41 @@ def test_with_bounds_it_is_lifelines_estimate() -> None:
         assert bounds.min() - 0.002 <= mine <= bounds.max() + 0.002, day
 
 
+def signed(*hours: int | None) -> pl.DataFrame:
+    """Note of the visits "0", "1" and so on of `example`, of the first day of May: signed so long after its end."""
+    at = [None if one is None else datetime(2026, 5, 1, 15, tzinfo=UTC) + timedelta(hours=one) for one in hours]
+    made = [{"appointment_id": str(i), "signings": [{"signed_at": one}] if one else []} for i, one in enumerate(at)]
+    signings = pl.List(pl.Struct({"signed_at": INSTANT}))
+    notes = pl.DataFrame(made, schema={"appointment_id": pl.String, "signings": signings})
+    return notes.with_columns(filled_at=pl.lit(None, INSTANT))
+
+
+def test_overdue_notes_are_unsigned_at_the_hour_and_since() -> None:
+    """Signed in time, too late, never; and a visit without a note. At 15:00 the 72 hours of the first day end."""
+    seen = example({client: ["2026-05-01"] for client in ("in time", "late", "begun", "missing")})
+    known = signed(1, 100, None)
+    assert forms.overdue_notes(seen, known, as_of="2026-05-03", key=KEY).is_empty()
+    listed = forms.overdue_notes(seen, known, as_of="2026-05-04", key=KEY)
+    columns = ("client_id", "days_over", "has_note")
+    assert listed.select(columns).rows() == [("late", 0, True), ("begun", 0, True), ("missing", 0, False)]
+    later = forms.overdue_notes(seen, known, as_of="2026-05-06", key=KEY)
+    assert later.select(columns).rows() == [("begun", 2, True), ("missing", 2, False)]
+    hours = forms.overdue_notes(seen, known, as_of="2026-05-03", within_hours=48, key=KEY)
+    assert hours["client_id"].to_list() == ["late", "begun", "missing"]
+
+
+def test_overdue_note_of_a_session_is_listed_once_and_names_nobody() -> None:
+    seen = example({"ada": ["2026-05-01"], "bob": ["2026-05-01"], "eve": ["2026-05-02"]})
+    is_group = pl.col("client_id") != "eve"
+    seen = seen.with_columns(
+        is_group=is_group, appointment_id=pl.when(is_group).then(pl.lit("0")).otherwise("appointment_id")
+    )
+    listed = forms.overdue_notes(seen, signed(), as_of="2026-05-31", key=KEY)
+    assert listed.select("appointment_id", "client_id", "is_group").rows() == [("0", None, True), ("2", "eve", False)]
+    assert listed.select("pseudonym", "link").null_count().row(0) == (1, 1)
+    assert listed["link"][1] == "https://secure.gethealthie.com/users/eve"
+
+
 BAD: dict[str, Callable[[pl.DataFrame, pl.DataFrame], object]] = {
     "role is 'smile'; allowed are 'intake', 'consent'": lambda v, f: forms.before_first_visit(
         v, f, FORM_ROLES, as_of=AS_OF, required=["smile"]
@@ -436,6 +491,12 @@ BAD: dict[str, Callable[[pl.DataFrame, pl.DataFrame], object]] = {
     "days is 0": lambda v, f: forms.readiness(v, f, asked({}), FORM_ROLES, as_of=AS_OF, days=0),
     "chart_notes lack signings": lambda v, _: forms.notes(v, chart_notes([], v).drop("signings"), as_of=AS_OF),
     "within_hours is 0": lambda v, _: forms.notes(v, chart_notes([], v), as_of=AS_OF, within_hours=0),
+    "within_hours is -1": lambda v, _: forms.overdue_notes(
+        v, chart_notes([], v), as_of=AS_OF, key=KEY, within_hours=-1
+    ),
+    "write {client_id} where the client's id goes": lambda v, _: forms.overdue_notes(
+        v, chart_notes([], v), as_of=AS_OF, key=KEY, link="x"
+    ),
     "as_of is 2024-02-29, and the first request is of 2024-03-01": lambda *_: forms.overdue(
         asked({}), CLIENTS, as_of="2024-02-29", key=KEY
     ),

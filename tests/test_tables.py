@@ -4,9 +4,10 @@ import re
 
 import polars as pl
 import pytest
-from gallery import AS_OF, NAMES, NOTES, OVERDUE, READY, REQUESTS, SEEN, UNREADY, WORKLIST
+from gallery import AS_OF, NAMES, NOTES, OVERDUE, OVERDUE_NOTES, READY, REQUESTS, SEEN, UNREADY, WORKLIST
 
 from healthie_nb import charts, forms, retention, tables
+from healthie_nb.panel import page
 from healthie_nb.visits import MetricError, example
 
 FEW = example({"a": ["2026-01-05", "2026-02-20"], "b": ["2026-01-20"], "c": ["2026-05-20"], "d": ["2026-05-01"]})
@@ -98,10 +99,25 @@ def test_lists_of_forms_name_pseudonyms_alone() -> None:
     for made, rows in (
         (tables.unready(UNREADY, synthetic=True, names=NAMES, most=3), UNREADY),
         (tables.overdue(OVERDUE, synthetic=True, names=NAMES, most=3), OVERDUE),
+        (tables.overdue_notes(OVERDUE_NOTES, synthetic=True, names=NAMES, most=3), OVERDUE_NOTES),
     ):
         assert made.rows["client"].to_list() == rows["pseudonym"].head(3).to_list()
         assert made.notes[-1].startswith(f"3 of {rows.height} ")
         assert not re.search("http|client-0", made._repr_html_() + repr(made))
+
+
+def test_overdue_note_of_a_session_leads_to_nobody_and_others_to_their_client() -> None:
+    """The page has a link for each client; what is saved with the notebook has none."""
+    is_second = pl.int_range(pl.len()) == 1
+    rows = OVERDUE_NOTES.head(3).with_columns(
+        pl.when(~is_second).then(pl.col("pseudonym", "client_id", "link")), is_group=is_second
+    )
+    made = tables.overdue_notes(rows, synthetic=True, within_hours=48, names=NAMES)
+    assert made.title == "Visits without a signed chart note after 48 hours"
+    assert made.rows["client"].to_list() == [rows["pseudonym"][0], "group session", rows["pseudonym"][2]]
+    html = page(made, rows["link"].to_list())
+    assert re.findall(r'href="([^"]+)"', html) == rows["link"].drop_nulls().to_list()
+    assert '<th scope="row" class="gt_stub">group session</th>' in html
 
 
 def test_who_comes_without_a_form_is_who_is_not_ready() -> None:

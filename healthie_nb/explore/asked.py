@@ -10,7 +10,7 @@ from healthie_nb import forms as metrics
 from healthie_nb.days import local
 from healthie_nb.explore import choosing
 from healthie_nb.explore.choosing import WHICH, Name
-from healthie_nb.explore.paperwork import KNOWN, chosen, forms_line, is_one_of, of_forms
+from healthie_nb.explore.paperwork import KNOWN, MOST, chosen, forms_line, is_one_of, of_forms
 from healthie_nb.tables import forms as told
 from healthie_nb.wording import named, period
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from healthie_nb.explore.paperwork import Paperwork
     from healthie_nb.live import Answer
 
-MOST: Final = 100  # clients in a list
 FOLLOW_UPS: Final = ((31, 90), (91, 180))
 
 

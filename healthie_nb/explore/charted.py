@@ -1,4 +1,4 @@
-"""Views of chart notes: signed in time, week by week, and still open."""
+"""Views of chart notes: signed in time, week by week, still open, and overdue."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import polars as pl
 from healthie_nb import chart_notes as metrics
 from healthie_nb.explore import choosing
 from healthie_nb.explore.choosing import Name
-from healthie_nb.explore.paperwork import held_line
+from healthie_nb.explore.paperwork import MOST, held_line
 from healthie_nb.tables import signing
 from healthie_nb.tables.slicing import slices_of
 from healthie_nb.wording import named, period
@@ -75,6 +75,25 @@ def open_notes(source: Paperwork, view: Mapping[str, Any]) -> Answer:
         ],
         named="provider_id",
         picks={"row": named("provider_id", source.names["provider_id"]), "series": pl.col("age")},
+    )
+
+
+def overdue_notes(source: Paperwork, view: Mapping[str, Any]) -> Answer:
+    """Visits without a signed note whose time is over, one by one."""
+    as_of, hours = view["as_of"], view["within_hours"]
+    given = (source.held(view), source.rows["chart_notes"])
+    rows = metrics.overdue_notes(*given, as_of=as_of, within_hours=hours, key=source.practice.pseudonym_key)
+    if rows.is_empty():
+        return source.nothing(f"No note of these days is overdue by {hours} hours on {as_of}", view)
+    told = {"as_of": as_of.isoformat(), "key": Name("practice.pseudonym_key"), "within_hours": hours}
+    return source.answer(
+        f"{rows.height:,} visits{choosing.said(view, source.names)} have no signed note after {hours} hours, "
+        f"{rows['has_note'].not_().sum():,} of them no note at all; providers: {rows['provider_id'].n_unique()}.",
+        "overdue_notes",
+        rows,
+        code=[held_line(view), choosing.call("rows = hn.forms.overdue_notes", "visits", "chart_notes", **told)],
+        named="provider_id",
+        options={"within_hours": hours, "most": MOST},
     )
 
 

@@ -85,6 +85,9 @@ def shows(source: Paperwork) -> dict[str, Show]:
         "notes": show("notes", ("within_hours", "split", *held), "Notes signed in time", of(charted.notes)),
         "notes by week": show("notes", ("within_hours", *held), "Notes week by week", by_week, drawn="notes_over_time"),
         "open notes": show("open_notes", held, "Open notes", of(charted.open_notes)),
+        "overdue notes": show(
+            "overdue_notes", ("within_hours", *held), "Overdue notes", of(charted.overdue_notes), has_links=True
+        ),
         "coming visits": show("readiness", ahead, "Forms of coming visits", of(asked.coming)),
         "who lacks forms": show("unready", ahead, "Who lacks forms", of(asked.lacking), has_links=True),
         "before the first visit": show(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from healthie_nb.practice import Practice
 
+MOST: Final = 100  # rows of a list
 KNOWN: Final[dict[str, Any]] = {"history_from": Name("history_from"), "clients": Name("clients")}
 
 

@@ -3,7 +3,7 @@
 from healthie_nb.tables.attendance import cancellations, funnel_plot, heat, lead, rates, rebooked, unmarked
 from healthie_nb.tables.cohorts import chance_limits, cohorts, means, population, second_visit
 from healthie_nb.tables.forms import before_first_visit, measures, readiness, requests, time_to_complete
-from healthie_nb.tables.lists import overdue, unready, worklist
+from healthie_nb.tables.lists import overdue, overdue_notes, unready, worklist
 from healthie_nb.tables.retention import definitions, flow, funnel, states, survival
 from healthie_nb.tables.signing import notes, notes_over_time, open_notes
 from healthie_nb.tables.table import Table
@@ -30,6 +30,7 @@ __all__ = [
     "notes_over_time",
     "open_notes",
     "overdue",
+    "overdue_notes",
     "panel",
     "population",
     "rates",

@@ -159,6 +159,55 @@ def overdue(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, str] | 
     )
 
 
+def overdue_notes(
+    table: pl.DataFrame,
+    *,
+    synthetic: bool,
+    within_hours: int = 72,
+    names: Mapping[str, str] | None = None,
+    most: int = 25,
+) -> Table:
+    """Visits whose note is overdue, as a table: pseudonyms, for what is shown in a cell is saved with it.
+
+    Rows
+    ----
+    The first `most`, the longest overdue first.
+
+    Columns
+    -------
+    client, the pseudonym, or a group session; visit, its day; provider; days over, since the note's time ended; the
+    note is begun, and nobody signed it, or missing.
+
+    Source
+    ------
+    `forms.overdue_notes`; `within_hours` as it was made.
+
+    Examples
+    --------
+    >>> from healthie_nb import forms
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-05", "2026-01-12"]})
+    >>> signed = [{"appointment_id": "0", "signings": [{"signed_at": seen["starts_at"][0]}], "filled_at": None}]
+    >>> key = b"kept with the store, never shown"
+    >>> table = forms.overdue_notes(seen, pl.DataFrame(signed), as_of="2026-01-31", key=key)
+    >>> overdue_notes(table, synthetic=True)
+    Visits without a signed chart note after 72 hours
+    Demo practice: synthetic data
+    1 of 1 visits, the longest overdue first
+    client               visit  provider  days over  the note is
+    e8e257-f89e18  12 Jan 2026  none             16  missing
+    """
+    rows = table.head(most).select(
+        pl.when("is_group").then(pl.lit("group session")).otherwise("pseudonym").alias("client"),
+        day("date").alias("visit"),
+        named("provider_id", names).alias("provider"),
+        number("days_over").alias("days over"),
+        pl.when("has_note").then(pl.lit("begun")).otherwise(pl.lit("missing")).alias("the note is"),
+    )
+    title = f"Visits without a signed chart note after {within_hours} hours"
+    return _listed("overdue-notes", title, rows, "visits, the longest overdue first", of=table, synthetic=synthetic)
+
+
 def _listed(name: str, title: str, rows: pl.DataFrame, order: str, *, of: pl.DataFrame, synthetic: bool) -> Table:
     """Table of the first rows of a list, which says of how many, and in which order."""
     shown = f"{rows.height:,} of {of.height:,} {order}"

@@ -43,6 +43,11 @@ cohorts = hn.retention.cohorts(visits, every="month", as_of="2026-06-30")
 assert_type(cohorts, pl.DataFrame)
 assert_type(hn.retention.cohorts(visits.lazy(), as_of="2026-06-30"), pl.DataFrame)
 assert_type(hn.volume.rates(visits, as_of="2026-06-30", every="week", by=["provider"]), pl.DataFrame)
+notes = practice.load("chart_notes")
+overdue_notes = hn.forms.overdue_notes(visits, notes, as_of="2026-06-30", key=practice.pseudonym_key)
+assert_type(overdue_notes, pl.DataFrame)
+assert_type(hn.tables.overdue_notes(overdue_notes, synthetic=True, within_hours=48), hn.tables.Table)
+hn.forms.overdue_notes(visits, notes, as_of="2026-06-30")  # type: ignore[call-arg]
 hn.retention.cohorts(visits)  # type: ignore[call-arg]
 hn.retention.cohorts(visits, as_of="2026-06-30", every="fortnight")  # type: ignore[arg-type]
 hn.volume.rates(visits, as_of="2026-06-30", by=["colour"])  # type: ignore[list-item]
