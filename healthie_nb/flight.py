@@ -13,22 +13,21 @@ import contextlib
 import dataclasses
 import math
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from healthie_nb.frame import frame
+from healthie_nb import landings
+from healthie_nb.landings import Landing
 from healthie_nb.pages import TRIES, Chain, Page, Part, Puller, instant, just_before
 from healthie_nb.query import HealthieError
-from healthie_nb.windows import Window, sliced
+from healthie_nb.windows import Window, sliced, wider
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     import polars as pl
 
-# Windows overlap on the wire, because it is not documented which of their ends belongs to them.
-OVERLAP = timedelta(seconds=1)
-EARLIEST, LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+EARLIEST = datetime.min.replace(tzinfo=UTC)
 WORTH_A_SPLIT = 4  # pages left: a cut costs half a page, and a chain of so many takes a second or two
 SPARE = 1.1  # times as many in flight as the pace has use for on average
 MAX_LATENCY_S = 0.5  # a server slower than this is not helped by more requests
@@ -102,38 +101,6 @@ class Run(Chain):
         """Let go of the rest."""
         how: Any = {"is_steady": self.is_steady, "is_last": True, "was_cut": was_cut}
         return Landing(self, self.pages, self.window, self.begun, null_items=self.null_items, **how)
-
-
-@dataclass(frozen=True)
-class Landing:
-    """Pages that a run has let go of, for the rows of `window`. Rows before `since` are an earlier landing's.
-
-    `is_last`: the run has ended; `was_cut`: before the end of what it asked for, because the rest is another's.
-    """
-
-    run: Run
-    pages: Sequence[Page]
-    window: Window
-    since: datetime
-    null_items: int = 0
-    is_steady: bool = True
-    is_last: bool = False
-    was_cut: bool = False
-
-    @property
-    def rows(self) -> int:
-        """How many rows the pages hold."""
-        return sum(answer.rows for answer in self.pages)
-
-    def is_whole(self, rows: pl.DataFrame) -> bool:
-        """Whether none of its rows is missing. To be asked of a run's landings in their order, once of each."""
-        run, times = self.run, rows.get_column(self.run.column)
-        run.is_ordered &= times.is_sorted()
-        until = LATEST if self.is_last else self.window.end
-        run.landed += rows.filter(times.is_between(self.since, until, closed="left")).n_unique("id")
-        if self.was_cut or not self.is_last:  # The rest is another's, if the rows did come in order.
-            return run.is_ordered and self.is_steady
-        return run.totals[0] == run.landed + run.null_items and self.is_steady
 
 
 class Flight:
@@ -237,11 +204,9 @@ class Flight:
 
     def _sorted_out(self, landed: Sequence[Landing]) -> tuple[list[Part], list[Run]]:
         """Return the parts that may be kept, and runs over the windows of the others, a page or so each."""
-        rows = frame([answer.text for landing in landed for answer in landing.pages], self._puller.query.fields)
-        parts, again, start = [], [], 0
-        for landing in landed:
-            part, run = self._part(landing, rows.slice(start, landing.rows)), landing.run
-            start += landing.rows
+        parts, again = [], []
+        for landing, part in landings.parts(landed, self._puller):
+            run = landing.run
             is_known = run.is_exact or not part.null_items
             if run.tries == TRIES or (part.is_settled and is_known):
                 parts.append(dataclasses.replace(part, is_settled=part.is_settled and is_known))
@@ -252,18 +217,7 @@ class Flight:
                 Run.over(piece, self._column, expected=size, tries=tries, is_exact=is_exact)
                 for piece in finely(landing.window, times, size)
             ]
-        return parts, again
-
-    def _part(self, landing: Landing, rows: pl.DataFrame) -> Part:
-        run, window, times = landing.run, landing.window, rows.get_column(self._column)
-        inside = self._puller.once_each(rows.filter(times.is_between(window.start, window.end, closed="left")))
-        doubt = None if len(run.totals) == 1 else wider(Window(window.start, run.wire_end))
-        return Part(inside, window, landing.null_items, is_settled=landing.is_whole(rows), doubt=doubt)
-
-
-def wider(window: Window) -> Window:
-    """Return the window with what is asked for beyond its ends."""
-    return Window(window.start - OVERLAP, window.end + OVERLAP)
+        return landings.together(parts, most=KEPT_PAGES * self._puller.page_size), again
 
 
 def finely(window: Window, times: pl.Series, most: int) -> list[Window]:

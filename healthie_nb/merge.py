@@ -7,6 +7,7 @@ they were before it or after it.
 from __future__ import annotations
 
 import threading
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -21,7 +22,7 @@ from healthie_nb.pages import by
 from healthie_nb.windows import Window, common, sliced, without
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from healthie_nb.pages import Part
     from healthie_nb.query import Query
@@ -129,11 +130,12 @@ class Merge:
         with self._writing:
             kinds = (WINDOW, WHOLE, DATELESS) if changed.height else ()  # reading all ids takes its time
             held = self._positions(*kinds).join(changed, on="id", how="semi")
+            meets, doubted = self._where(changed, held), self._where(news, held)
             old, new, suspects = [], self._moved(held, changed), []
             for part in self.store.manifest.of(WINDOW, WHOLE):
-                after = self._after(part, changed, held)
+                after = self._after(part, changed) if meets(part, part.window) else None
                 if part.doubt and news is not None:
-                    is_suspect = self._is_suspect(part, news, held)
+                    is_suspect = doubted(part, Window(*part.doubt)) and self._is_suspect(part, news)
                     after = msgspec.structs.replace(
                         after or part, doubt=None, is_settled=part.is_settled and not is_suspect
                     )
@@ -158,25 +160,36 @@ class Merge:
         )
         return [self.store.put(moved, kind=MOVED, now=self.now)] if moved.height else []
 
-    def _after(self, part: StoredPart, changed: pl.DataFrame, held: pl.DataFrame) -> StoredPart | None:
+    def _where(self, rows: pl.DataFrame | None, held: pl.DataFrame) -> Callable[[StoredPart, Window | None], bool]:
+        """Return what tells whether any of these rows was in a part, or lies in a span: of hundreds, without polars."""
+        if rows is None or rows.is_empty():
+            return lambda _part, _span: False
+        parts = set(held.join(rows, on="id", how="semi").get_column("part"))
+        times = rows.get_column(self.query.window).drop_nulls().sort().to_list() if self.query.window else []
+
+        def is_there(part: StoredPart, span: Window | None) -> bool:
+            if part.name in parts or not (span and self.query.window):
+                return True
+            return bisect_left(times, span.start) < bisect_right(times, span.end)
+
+        return is_there
+
+    def _after(self, part: StoredPart, changed: pl.DataFrame) -> StoredPart | None:
         """Write a part as it is after the changes; None where it stays as it was."""
-        arriving = changed.filter(self._belongs(part))
-        if arriving.is_empty() and part.name not in held.get_column("part"):
-            return None
         rows = self.store.read([part])
-        merged = pl.concat([rows.join(changed, on="id", how="anti"), arriving.select(rows.columns)])
-        merged = merged.sort(by(self.query))
+        arriving = changed.filter(self._belongs(part)).select(rows.columns)
+        merged = pl.concat([rows.join(changed, on="id", how="anti"), arriving]).sort(by(self.query))
         if merged.equals(rows):
             return None
         self.has_moved = True
         return self._put(merged, part, part.window)
 
-    def _is_suspect(self, part: StoredPart, news: pl.DataFrame, held: pl.DataFrame) -> bool:
-        if not (part.doubt and self.query.window):  # Who came while the list was read is further down in it, as it is.
-            return self.store.read([part]).join(news, on=["id", "updated_at"], nulls_equal=True).height > 0
-        left = held.filter(pl.col("part") == part.name).get_column("id").is_in(news.get_column("id").implode()).any()
-        column = news.get_column(self.query.window)
-        return left or bool(column.is_between(*part.doubt).any())
+    def _is_suspect(self, part: StoredPart, news: pl.DataFrame) -> bool:
+        """Whether rows may be missing from a part in whose doubt there are news."""
+        if self.query.window:
+            return True
+        # Who came while a list was read is further down in it, as it is.
+        return self.store.read([part]).join(news, on=["id", "updated_at"], nulls_equal=True).height > 0
 
     def _belongs(self, part: StoredPart) -> pl.Expr:
         if part.window is None or self.query.window is None:

@@ -221,12 +221,12 @@ class Puller:
         """Return pages as a flat frame: each id once, the newest of its versions."""
         return self.once_each(frame([answer.text for answer in pages], self.query.fields))
 
-    def once_each(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Return each id once, the newest of its versions, in order."""
+    def once_each(self, rows: pl.DataFrame, *, within: Sequence[str] = ()) -> pl.DataFrame:
+        """Return each id once, or once within what these columns tell apart: the newest of its versions, in order."""
         if rows.get_column("id").n_unique() < rows.height:
             if "updated_at" in rows.columns:
                 rows = rows.sort("updated_at", nulls_last=False, maintain_order=True)
-            rows = rows.unique("id", keep="last", maintain_order=True)
+            rows = rows.unique(["id", *within], keep="last", maintain_order=True)
         return rows.sort(by(self.query))
 
     def _read(self, data: bytes) -> Page:

@@ -35,25 +35,27 @@ class Vanished:
 
     async def windows(self) -> list[Window]:
         """Return them, in order."""
-        parts = self.store.manifest.of(WINDOW)
-        times = await asyncio.to_thread(self._times)
-        spans = joined(part.window for part in parts if part.window)
-        found = await asyncio.gather(*(self._in_span(span, times) for span in spans))
+        pieces = self._pieces()
+        counting = asyncio.gather(*(self.puller.count(window) for window, _ in pieces))
+        times, counts = await asyncio.gather(asyncio.to_thread(self._times), counting)
+        finding = (self._in_piece(*piece, times, count) for piece, count in zip(pieces, counts, strict=True))
+        found = await asyncio.gather(*finding)
         return [window for windows in found for window in windows]
 
-    async def _in_span(self, span: Window, times: pl.Series) -> list[Window]:
-        inside = [part for part in self.store.manifest.of(WINDOW) if part.window and part.window.meets(span)]
-        hidden = sum(part.null_items for part in inside)
-        if not hidden:
-            return await self._halved(span, times, await self.puller.count(span))
-        # An item may move from one part to another without a trace, so each part is counted.
-        pieces = [(part.window, part.null_items) for part in inside if part.window]
-        found = await asyncio.gather(*(self._in_piece(window, times, nulls) for window, nulls in pieces))
-        return [window for windows in found for window in windows]
+    def _pieces(self) -> list[tuple[Window, int]]:
+        """Return the spans that are stored, each with the null items in it.
 
-    async def _in_piece(self, window: Window, times: pl.Series, hidden: int) -> list[Window]:
+        An item may move from one part to another without a trace, so where there are any, each part is counted.
+        """
+        parts = [part for part in self.store.manifest.of(WINDOW) if part.window]
+        pieces: list[tuple[Window, int]] = []
+        for span in joined(part.window for part in parts if part.window):
+            inside = [(part.window, part.null_items) for part in parts if part.window and part.window.meets(span)]
+            pieces += inside if any(hidden for _, hidden in inside) else [(span, 0)]
+        return pieces
+
+    async def _in_piece(self, window: Window, hidden: int, times: pl.Series, count: int) -> list[Window]:
         """Where the null items are is not known, so what holds any is not halved."""
-        count = await self.puller.count(window)
         if not hidden:
             return await self._halved(window, times, count)
         return [] if count == _held(window, times) + hidden else [window]

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
+# Windows overlap on the wire, because it is not documented which of their ends belongs to them.
+OVERLAP = timedelta(seconds=1)
+
+
 @dataclass(frozen=True, order=True)
 class Window:
     """A span of time, its start included and its end not."""
@@ -30,6 +34,11 @@ class Window:
         middle = (self.start + (self.end - self.start) / 2).replace(microsecond=0)
         middle = middle if middle > self.start else self.start + (self.end - self.start) / 2
         return Window(self.start, middle), Window(middle, self.end)
+
+
+def wider(window: Window) -> Window:
+    """Return the window with what is asked for beyond its ends."""
+    return Window(window.start - OVERLAP, window.end + OVERLAP)
 
 
 def between(start: object, end: object, *, zone: str) -> Window:

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from healthie_nb import flight, query
 from healthie_nb.failures import ApiError, PartialError, TooComplexError
-from healthie_nb.flight import Flight, finely, wider
+from healthie_nb.flight import Flight, finely
+from healthie_nb.landings import together
 from healthie_nb.pages import Page, Part, Puller, instant
-from healthie_nb.windows import Window, joined
+from healthie_nb.windows import Window, joined, wider
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -135,8 +136,34 @@ def test_as_many_windows_are_in_flight_as_the_pace_has_use_for() -> None:
 def test_doubt_reaches_as_far_as_was_asked_and_no_further() -> None:
     calendar = Calendar(list(range(600)))
     parts = pulled(calendar, whole(600))
-    assert len(parts) > 8
-    assert {part.doubt for part in parts if part.doubt} <= calendar.windows
+    doubts = [part.doubt for part in parts if part.doubt]
+    assert len(doubts) > 3
+    assert {doubt.start for doubt in doubts} <= {window.start for window in calendar.windows}
+    assert {doubt.end for doubt in doubts} <= {window.end for window in calendar.windows}
+    assert all(part.window and wider(part.window).start == part.doubt.start for part in parts if part.doubt)
+
+
+def a_part(start: int, end: int, **facts: Any) -> Part:
+    hours = range(start, end)
+    rows = pl.DataFrame({"id": [str(hour) for hour in hours]})
+    window = Window(START + timedelta(hours=start), START + timedelta(hours=end))
+    return Part(rows, window, facts.pop("null_items", 0), **{"is_settled": True, **facts})
+
+
+def test_small_neighbours_are_kept_together_and_nothing_else() -> None:
+    (one,) = together([a_part(3, 5), a_part(0, 3)], most=5)
+    assert (one.window, ids([one]), one.doubt) == (a_part(0, 5).window, ["0", "1", "2", "3", "4"], None)
+    spans = [wider(Window(START, START + timedelta(hours=hours))) for hours in (3, 9)]
+    (doubted,) = together([a_part(0, 3, doubt=spans[0]), a_part(3, 5, doubt=spans[1])], most=5)
+    assert doubted.doubt == spans[1]
+    for other in (
+        a_part(4, 5),  # there is a gap before it
+        a_part(3, 6),  # more than fit
+        a_part(3, 5, doubt=spans[0]),  # what one may lack the other does not
+        a_part(3, 5, is_settled=False),
+        a_part(3, 5, null_items=1),
+    ):
+        assert len(together([a_part(0, 3), other], most=5)) == 2
 
 
 def test_a_row_past_the_cursor_is_not_lost_when_one_before_it_goes() -> None:
