@@ -35,6 +35,7 @@ function render({ model, el }) {
 }
 export default { render };
 """
+LINKED: Final = "text-decoration:underline"  # JupyterLab shows a link of ours as it shows any text
 
 
 class Panel(anywidget.AnyWidget):
@@ -85,7 +86,7 @@ def _line(table: Table, i: int, row: dict[str, str], sides: dict[str, str], link
     (stub, *_), columns = sides, table.rows.columns
     name = escape(str(row[stub]))
     if links and (link := links[i]):
-        name = f'<a href="{escape(link)}" target="_blank" rel="noreferrer">{name}</a>'
+        name = f'<a href="{escape(link)}" target="_blank" rel="noreferrer" style="{LINKED}">{name}</a>'
     cells = [f'<th scope="row" class="gt_stub">{name}</th>']
     for column in list(sides)[1:]:
         hatch = f' style="{HATCH}"' if (i, columns.index(column)) in table.hatched else ""

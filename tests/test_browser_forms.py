@@ -41,7 +41,8 @@ def from_the_start(lab: Lab) -> None:
 def test_every_cell_runs(lab: Lab) -> None:
     assert lab.errors() == []
     expect(lab.page.locator(".jp-OutputArea-output svg.marks")).to_have_count(CHARTS + 1)
-    for name, text in (("tiles", "At a glance"), ("notes", "Notes signed in time"), ("ready", "Who comes with")):
+    parts = {"tiles": "At a glance", "notes": "Notes signed in time", "late": "Whose notes", "ready": "Who comes with"}
+    for name, text in parts.items():
         lab.shoot(f"forms-{name}", lab.page.get_by_role("heading", name=text).first)
 
 
@@ -71,7 +72,9 @@ def test_every_view_is_drawn(lab: Lab) -> None:
         lab.control("Show").select_option(title)
         expect(lab.explorer.locator("table")).to_contain_text(said)
         expect(lab.explorer.locator("svg.marks")).to_be_hidden()
-        expect(lab.explorer.locator("tbody a").first).to_have_attribute("href", CHART)
+        link = lab.explorer.locator("tbody a").first
+        expect(link).to_have_attribute("href", CHART)
+        expect(link).to_have_css("text-decoration-line", "underline")
         lab.shoot(f"forms-{title.lower().replace(' ', '-')}", lab.explorer)
     lab.control("Show").select_option("Time to complete")
     expect(lab.explorer.get_by_role("status").first).to_contain_text("No times yet: the ledger begins after 2026-06-30")
@@ -170,9 +173,13 @@ def test_dark_theme_is_legible(lab: Lab) -> None:
         ("explorer", lab.explorer),
         ("tiles", lab.page.get_by_role("heading", name="At a glance").first),
         ("notes", lab.page.get_by_role("heading", name="Notes signed in time").first),
+        ("late", lab.page.get_by_role("heading", name="Whose notes").first),
         ("ready", lab.page.get_by_role("heading", name="Who comes with").first),
     ):
         lab.shoot(f"forms-dark-{name}", shown)
+    lab.control("Show").select_option("Overdue notes")
+    expect(lab.explorer.locator("tbody a").first).to_be_visible()
+    lab.shoot("forms-dark-overdue-notes", lab.explorer)
 
 
 def test_nothing_was_asked_of_another_host_and_nothing_went_wrong(lab: Lab) -> None:
