@@ -19,7 +19,7 @@ from gallery import CHARTS, Shown
 
 from healthie_nb import attendance, charts, display, forms, retention, tables, volume
 from healthie_nb.chart_notes import YOUNG
-from healthie_nb.charts import marks
+from healthie_nb.charts import data, marks
 from healthie_nb.newcomers import Every
 from healthie_nb.roles import COLUMNS
 from healthie_nb.targets import METRICS, SHARES
@@ -320,7 +320,7 @@ def test_target_holds_until_the_next_one_and_within_the_rows_only() -> None:
     since = [None, date(2026, 3, 1), date(2027, 1, 1), None]
     shares = {"metric": ["no-show"] * 3 + ["lost"], "target": [0.2, 0.15, 0.1, 0.3], "since": since}
     targets = pl.DataFrame(shares)
-    held = marks.marked(PERIODS, "no-show", targets, None)["targets"]
+    held = data.marked(PERIODS, "no-show", targets, None)["targets"]
     assert held.rows() == [
         ("2026-01-01T00:00:00", "2026-03-01T00:00:00", 0.2, "target 20%"),
         ("2026-03-01T00:00:00", "2026-07-01T00:00:00", 0.15, "target 15%"),
@@ -330,7 +330,7 @@ def test_target_holds_until_the_next_one_and_within_the_rows_only() -> None:
 def test_target_by_a_name_that_no_metric_has_is_refused() -> None:
     targets = pl.DataFrame({"metric": ["no_show"], "target": [0.08], "since": [None]})
     with pytest.raises(MetricError, match="no target is for 'no_show'; metrics with targets are second visit,"):
-        marks.marked(PERIODS, "no-show", targets, None)
+        data.marked(PERIODS, "no-show", targets, None)
 
 
 def test_every_metric_with_targets_draws_its_own() -> None:
@@ -374,18 +374,18 @@ def targeted(targets: pl.DataFrame) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def test_annotation_of_another_time_is_not_drawn() -> None:
     days = pl.DataFrame({"date": [date(2025, 12, 31), date(2026, 2, 1)], "text": ["before", "within"]})
-    assert marks.marked(PERIODS, "no-show", None, days)["annotations"]["text"].to_list() == ["within"]
+    assert data.marked(PERIODS, "no-show", None, days)["annotations"]["text"].to_list() == ["within"]
 
 
 def test_no_more_series_than_colours() -> None:
     many = pl.DataFrame({"series": list("abcdefgh"), "n": range(8, 0, -1)})
-    kept = many.select(marks.top(many, "series", "n"))["series"]
+    kept = many.select(data.top(many, "series", "n"))["series"]
     assert kept.to_list() == [*"abcde", *["all others"] * 3]
 
 
 def test_days_are_the_readers_own() -> None:
     """A date alone would be read as UTC: 31 December in New York."""
-    shown = pl.DataFrame({"period": [date(2026, 1, 1)], "is_open": [False]}).select(*marks.period("period", "month"))
+    shown = pl.DataFrame({"period": [date(2026, 1, 1)], "is_open": [False]}).select(*data.period("period", "month"))
     assert shown.row(0, named=True)["at"] == "2026-01-01T00:00:00"
 
 

@@ -8,7 +8,7 @@ import altair as alt
 import polars as pl
 
 from healthie_nb import display, wording
-from healthie_nb.charts import limits, marks
+from healthie_nb.charts import data, limits, marks
 from healthie_nb.stats import wilson
 from healthie_nb.tables import attendance as tables
 from healthie_nb.tables.slicing import WEEKDAYS, hour, one_slice, series_of, weekday
@@ -78,22 +78,22 @@ def rates_parts(
     25%* of 4 (all).
     """
     shown = table.with_columns(series=tables.rates_series(table, names)).filter(pl.col("due") > 0)
-    shown = shown.filter(marks.top(shown, "series", "due") != marks.OTHERS).sort("series", "period")
+    shown = shown.filter(data.top(shown, "series", "due") != data.OTHERS).sort("series", "period")
     rows = shown.select(
-        *marks.period("period", every),
+        *data.period("period", every),
         "series",
-        *marks.rated("missed", "due", low="robust_low", high="robust_high"),
+        *data.rated("missed", "due", low="robust_low", high="robust_high"),
         *(pl.col(name).round(4) for name in ("if_kept", "if_missed")),
         "unmarked",
         bounds=tables.bounds(),
     )
     measure = str(table["measure"].first()) if table.height else "lost"
-    return marks.parts(
+    return data.parts(
         tables.rates_title(table),
         (*wording.remarks(table, synthetic=synthetic, n="due"), tables.BOUNDS),
-        marks.trend_said("share of due visits missed", rows),
+        data.trend_said("share of due visits missed", rows),
         rows=rows,
-        **marks.marked(rows, measure, targets, annotations),
+        **data.marked(rows, measure, targets, annotations),
     )
 
 
@@ -130,13 +130,13 @@ def cancellations_parts(
     ends = shared.select(
         "row",
         "total",
-        *marks.reach(pl.col("total").sum()),
+        *data.reach(pl.col("total").sum()),
         text=pl.format("{}  ·  {}", wording.number("total"), "text"),
     )
     told = "; ".join(f"{row}: {total:,}" for row, total in ends.select("row", "total").rows())
     said = f"Bars of {cells['count'].sum():,} cancelled visits. {told or 'None'}."
     notes = wording.remarks(cells, synthetic=synthetic)
-    return marks.parts(tables.cancelled_title(table), notes, said, rows=rows, ends=ends)
+    return data.parts(tables.cancelled_title(table), notes, said, rows=rows, ends=ends)
 
 
 def unmarked_parts(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -171,7 +171,7 @@ def unmarked_parts(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, 
     told = "; ".join(f"{row}: {text}" for row, _, text in ends.rows())
     said = f"Bars of {cells['count'].sum():,} unmarked visits by provider. {told or 'None'}."
     notes = (*wording.remarks(table, synthetic=synthetic), *([YOUNG] if rows["is_open"].any() else []))
-    return marks.parts(tables.UNMARKED, notes, said, rows=rows, ends=ends)
+    return data.parts(tables.UNMARKED, notes, said, rows=rows, ends=ends)
 
 
 def _in_order(cells: pl.DataFrame) -> pl.DataFrame:
@@ -218,7 +218,7 @@ def heat_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]:
         .sort("weekday")
         .select(
             *("hour", "due"),
-            *marks.rated("missed", "visits"),
+            *data.rated("missed", "visits"),
             column=weekday(),
             row=hour(),
             ink=pl.col("visits") > DARK * most,
@@ -226,7 +226,7 @@ def heat_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]:
         )
         .with_columns(pl.col("text").fill_null(" "))  # which is written into the cell
     )
-    return marks.parts(
+    return data.parts(
         tables.HEAT,
         wording.remarks(table, synthetic=synthetic, n="due"),
         _heat_said(rows),
@@ -270,13 +270,13 @@ def lead_parts(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, str]
     'Dots with intervals, by how far ahead visits were booked. up to 7 days 0%*, over 21, up to 60 days 100%*.'
     """
     shown = table.with_columns(series=series_of(table, names))
-    shown = shown.filter(marks.top(shown, "series", "visits") != marks.OTHERS)
+    shown = shown.filter(data.top(shown, "series", "visits") != data.OTHERS)
     part = pl.format("{} booked so", wording.share("share", few=False)).fill_null("")
-    rows = shown.select(*marks.rated("missed", "due"), "series", row="lead", state=part)
+    rows = shown.select(*data.rated("missed", "due"), "series", row="lead", state=part)
     told = ", ".join(f"{row} {text}" for row, text in rows.select("row", pl.col("text").fill_null("none")).rows())
     notes = wording.remarks(table, synthetic=synthetic, n="due")
     said = f"Dots with intervals, by how far ahead visits were booked. {told or 'None'}."
-    return marks.parts(tables.LEAD, notes, said, rows=marks.placed(rows), targets=marks.NO_LINES)
+    return data.parts(tables.LEAD, notes, said, rows=data.placed(rows), targets=data.NO_LINES)
 
 
 def funnel_plot_parts(
@@ -346,13 +346,13 @@ def rebooked_parts(
     and 50%; last closed 50%* of 2 (all).
     """
     shown = table.with_columns(series=series_of(table, names)).sort("series", "period", maintain_order=True)
-    shown = shown.filter(marks.top(shown, "series", "visits") != marks.OTHERS)
-    rated = marks.rated("rebooked", "visits", low="robust_low", high="robust_high")
-    rows = shown.select(*marks.period("period", every), "series", *rated)
+    shown = shown.filter(data.top(shown, "series", "visits") != data.OTHERS)
+    rated = data.rated("rebooked", "visits", low="robust_low", high="robust_high")
+    rows = shown.select(*data.period("period", every), "series", *rated)
     notes = wording.remarks(table, synthetic=synthetic, n="visits")
-    said = marks.trend_said("share of visits after which a next one was booked", rows)
-    marked = marks.marked(rows, "rebooked", targets, annotations)
-    return marks.parts(tables.REBOOKED, notes, said, rows=rows, **marked)
+    said = data.trend_said("share of visits after which a next one was booked", rows)
+    marked = data.marked(rows, "rebooked", targets, annotations)
+    return data.parts(tables.REBOOKED, notes, said, rows=rows, **marked)
 
 
 def _heat() -> alt.HConcatChart:

@@ -8,7 +8,8 @@ import altair as alt
 import polars as pl
 
 from healthie_nb import display
-from healthie_nb.charts.marks import QUIET, WILSON, parts, told, told_of
+from healthie_nb.charts.data import parts
+from healthie_nb.charts.marks import QUIET, WILSON, told, told_of
 from healthie_nb.stats import FEW as LEAST
 from healthie_nb.tables.cohorts import RETURNED, SETTLING, unsplit
 from healthie_nb.wording import interval, period, remarks, share

@@ -8,7 +8,7 @@ import altair as alt
 import polars as pl
 
 from healthie_nb import wording
-from healthie_nb.charts import marks
+from healthie_nb.charts import data, marks
 from healthie_nb.tables import forms as tables
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def readiness_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]:
     told = "; ".join(ends.select(pl.format("{}: {}", "row", "text")).to_series())
     said = f"Bars of the forms that the coming visits need. {told or 'No visits'}."
     remarks = tables.ready_remarks(table, synthetic=synthetic)
-    return marks.parts(tables.READINESS, remarks, said, rows=rows, ends=ends)
+    return data.parts(tables.READINESS, remarks, said, rows=rows, ends=ends)
 
 
 def before_first_visit_parts(
@@ -97,11 +97,11 @@ def before_first_visit_parts(
     Lines of the share of clients who had filled the forms over 1 periods, Jan 2026 to Jan 2026: between 50% and
     50%; last closed 50%* of 2 (consent), 50%* of 2 (all of these).
     """
-    rows = table.select(*marks.period("period", every), tables.role_of("series"), *marks.rated("done", "clients"))
-    marked = marks.marked(rows, "forms before first visit", targets, annotations)
-    said = marks.trend_said("share of clients who had filled the forms", rows)
+    rows = table.select(*data.period("period", every), tables.role_of("series"), *data.rated("done", "clients"))
+    marked = data.marked(rows, "forms before first visit", targets, annotations)
+    said = data.trend_said("share of clients who had filled the forms", rows)
     remarks = wording.remarks(table, synthetic=synthetic, n="clients")
-    return marks.parts(tables.BEFORE, remarks, said, rows=rows, **marked)
+    return data.parts(tables.BEFORE, remarks, said, rows=rows, **marked)
 
 
 def measures_parts(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def measures_parts(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, 
     'Dots with intervals. phq, baseline: 50%* of 2; phq, days 31-90: 100%* of 1.'
     """
     rows = table.select(
-        *marks.rated("done", "clients"),
+        *data.rated("done", "clients"),
         row=wording.named("form_id", names),
         series="window",
         state=pl.lit("done in the window"),
@@ -137,7 +137,7 @@ def measures_parts(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, 
     said = "; ".join(f"{row}, {window}: {text} of {wording.told(n)}" for row, window, text, n in told)
     remarks = wording.remarks(table, synthetic=synthetic, n="clients")
     said = f"Dots with intervals. {said or 'No measures'}."
-    return marks.parts(tables.MEASURES, remarks, said, rows=marks.placed(rows), targets=marks.NO_LINES)
+    return data.parts(tables.MEASURES, remarks, said, rows=data.placed(rows), targets=data.NO_LINES)
 
 
 def requests_parts(
@@ -178,12 +178,12 @@ def requests_parts(
     )
     rows = _ranked(summed, tables.STANDINGS, ["row", "n", "text", "interval"])
     done = pl.format("{} completed", "text")
-    ends = summed.select("row", *marks.reach("n"), total="requests", text=done)
+    ends = summed.select("row", *data.reach("n"), total="requests", text=done)
     each = ends.select("row", "total", "text").rows()
     told = "; ".join(f"{row}: {wording.told(total)}, {text or 'none'}" for row, total, text in each)
     remarks = wording.remarks(summed, synthetic=synthetic, n="waiting_or_done")
     said = f"Bars of the forms asked for. {told or 'None was asked for'}."
-    return marks.parts(tables.REQUESTS, remarks, said, rows=rows, ends=ends)
+    return data.parts(tables.REQUESTS, remarks, said, rows=rows, ends=ends)
 
 
 def time_to_complete_parts(
@@ -235,7 +235,7 @@ def time_to_complete_parts(
     why = tables.ledger_says(standing) or (() if rows.height else ("Nothing to show yet",))
     remarks = (*wording.remarks(table, synthetic=synthetic), *why)
     said = f"Curves. {tables.TIMES}: {', '.join(told) or 'none yet'}."
-    return marks.parts(tables.TIMES, remarks, said, rows=rows, empty=FRAME.tail(0 if rows.height else 3))
+    return data.parts(tables.TIMES, remarks, said, rows=rows, empty=FRAME.tail(0 if rows.height else 3))
 
 
 def _ranked(table: pl.DataFrame, states: tuple[str, ...], index: list[str]) -> pl.DataFrame:

@@ -8,7 +8,7 @@ import altair as alt
 import polars as pl
 
 from healthie_nb import wording
-from healthie_nb.charts import marks
+from healthie_nb.charts import data, marks
 from healthie_nb.stats import funnel_limits
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def parts(
     """Tell what follows from rows as `stats.against_chance` gives them: points by name, `who` they are, and `more`."""
     is_within = pl.col("standing") == "within"
     rows = table.select(
-        *marks.rated(hits, of, low="low_95", high="high_95"),
+        *data.rated(hits, of, low="low_95", high="high_95"),
         row=name,
         limits=pl.format("{}%", wording.interval("low_95", "high_95")),
         outer=pl.format("{}%", wording.interval("low_998", "high_998")),
@@ -52,7 +52,7 @@ def parts(
     told = "; ".join(f"{row} {text} of {n:,}, {standing}" for row, text, n, standing in outside)
     said = f"Points of {rows.height} {who} against limits. Outside the 95 % limits: {told or 'nobody'}."
     notes = (*wording.remarks(table, synthetic=synthetic, n=of), SAID.format(who))
-    return marks.parts(title, notes, said, rows=rows, limits=_limits(table, of))
+    return data.parts(title, notes, said, rows=rows, limits=_limits(table, of))
 
 
 def _limits(table: pl.DataFrame, of: str) -> pl.DataFrame:

@@ -8,7 +8,7 @@ import altair as alt
 import polars as pl
 
 from healthie_nb import wording
-from healthie_nb.charts import limits, marks
+from healthie_nb.charts import data, limits, marks
 from healthie_nb.tables import retention as tables
 from healthie_nb.tables.cohorts import plural_of, second_visit_title, series_of, split_of
 from healthie_nb.visits import MetricError
@@ -77,14 +77,14 @@ def second_visit_parts(
     split = split_of(table)
     shown = table.with_columns(series=wording.named(split, names) if split else pl.lit(wording.ALL))
     shown = shown.filter(pl.col("eligible") > 0).sort("cohort", maintain_order=True)
-    shown = shown.filter(marks.top(shown, "series", "eligible") != marks.OTHERS)
-    rows = shown.select(*marks.period("cohort", every), "series", *marks.rated("returned", "eligible"))
-    return marks.parts(
+    shown = shown.filter(data.top(shown, "series", "eligible") != data.OTHERS)
+    rows = shown.select(*data.period("cohort", every), "series", *data.rated("returned", "eligible"))
+    return data.parts(
         second_visit_title(table),
         wording.remarks(table, synthetic=synthetic, n="eligible"),
-        marks.trend_said("share of new clients who came again", rows),
+        data.trend_said("share of new clients who came again", rows),
         rows=rows,
-        **marks.marked(rows, "second visit", targets, annotations),
+        **data.marked(rows, "second visit", targets, annotations),
     )
 
 
@@ -159,7 +159,7 @@ def survival_parts(
     said = (f"{rate:.0%} of {series} at day {day}" for series, rate, day in ends.select("series", "rate", "day").rows())
     title = tables.survival_title(event)
     remarks = wording.remarks(table, synthetic=synthetic)
-    return marks.parts(title, remarks, f"Curves. {title}: {', '.join(said)}.", rows=rows)
+    return data.parts(title, remarks, f"Curves. {title}: {', '.join(said)}.", rows=rows)
 
 
 def funnel_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]:
@@ -190,12 +190,12 @@ def funnel_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]:
         wording.share().alias("text"),
         wording.interval(),
         # In clients, as the bars are; those who signed up are a share of nothing before.
-        *marks.reach(pl.when(tables.is_later()).then("before")),
+        *data.reach(pl.when(tables.is_later()).then("before")),
         said=tables.reached(),
     )
     told = (f"{step}: {wording.told(count)}" for step, count in table.select("step", "clients").rows())
     notes = [*wording.remarks(table, synthetic=synthetic, n="before"), *tables.too_recent(table)]
-    return marks.parts(
+    return data.parts(
         tables.FUNNEL, notes, f"Bars of how many clients reached each step. {', '.join(told)}.", rows=rows
     )
 
@@ -236,11 +236,11 @@ def states_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]:
         pl.lit(total).alias("n"),
     )
     ends = rows.select("row", total="count", text=pl.format("{}  ·  {}", wording.number("count"), "text"))
-    reached = pl.concat([ends, table.select(*marks.reach(pl.lit(total)))], how="horizontal")
+    reached = pl.concat([ends, table.select(*data.reach(pl.lit(total)))], how="horizontal")
     told = (f"{row}: {text}" for row, _, text in ends.rows())
     said = f"Bars of {wording.told(total)} clients by where they stand. {'; '.join(told)}."
     remarks = wording.remarks(table, synthetic=synthetic, n="clients")
-    return marks.parts(tables.STATES, remarks, said, rows=marks.placed(rows), ends=marks.placed(reached, "total"))
+    return data.parts(tables.STATES, remarks, said, rows=data.placed(rows), ends=data.placed(reached, "total"))
 
 
 def flow_parts(
@@ -276,7 +276,7 @@ def flow_parts(
     before left.
     """
     index = ["at", "until", "period", "is_open", "state", "n"]
-    kept = marks.stacked(_each(table, every, FLOWS, index))
+    kept = data.stacked(_each(table, every, FLOWS, index))
     gone = _each(table, every, ["left"], index).with_columns(foot=pl.lit(0, pl.Int64), top=-pl.col("count"))
     rows = pl.concat([kept, gone])
     closed = table.filter(~pl.col("is_open")).select("active", "new", "left")
@@ -286,8 +286,8 @@ def flow_parts(
         said = f"{said} On average of the closed ones, " + (
             "{:,.0f} clients were seen, {:,.0f} of them new, and {:,.0f} of the period before left.".format(*means)
         )
-    marked = marks.marked(rows, f"clients seen per {every}", targets, annotations)
-    return marks.parts(tables.FLOW, wording.remarks(table, synthetic=synthetic), said, rows=rows, **marked)
+    marked = data.marked(rows, f"clients seen per {every}", targets, annotations)
+    return data.parts(tables.FLOW, wording.remarks(table, synthetic=synthetic), said, rows=rows, **marked)
 
 
 def definitions_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]:
@@ -312,7 +312,7 @@ def definitions_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]
     0%*; second visit  ·  n 2, another visit within 90 days: 100%*.
     """
     rows = table.select(
-        *marks.rated("retained", "eligible"),
+        *data.rated("retained", "eligible"),
         row=pl.format("{}  ·  n {}", "definition", wording.number("eligible")),
         series="meaning",
         state=pl.format("{} of {} judged as by ours", "as_ours", "compared"),
@@ -321,7 +321,7 @@ def definitions_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]
     said = "; ".join(f"{row}, {meaning}: {text}" for row, meaning, text in told)
     notes = wording.remarks(table, synthetic=synthetic, n="eligible")
     said = f"Dots with intervals. {said}."
-    return marks.parts(tables.DEFINITIONS, notes, said, rows=marks.placed(rows), targets=marks.NO_LINES)
+    return data.parts(tables.DEFINITIONS, notes, said, rows=data.placed(rows), targets=data.NO_LINES)
 
 
 def _funnel() -> alt.LayerChart:
@@ -336,7 +336,7 @@ def _funnel() -> alt.LayerChart:
 
 def _each(table: pl.DataFrame, every: Every, kinds: list[str], index: list[str]) -> pl.DataFrame:
     """One row per period and kind of client, in the order of the kinds."""
-    shaped = table.select(*marks.period("period", every), *kinds, pl.col("active").alias("n"))
+    shaped = table.select(*data.period("period", every), *kinds, pl.col("active").alias("n"))
     return shaped.unpivot(on=kinds, index=index, variable_name="series", value_name="count")
 
 

@@ -8,7 +8,7 @@ import polars as pl
 
 from healthie_nb import wording
 from healthie_nb.chart_notes import YOUNG
-from healthie_nb.charts import marks
+from healthie_nb.charts import data, marks
 from healthie_nb.tables import signing as tables
 from healthie_nb.targets import holding
 
@@ -60,7 +60,7 @@ def notes_parts(
     'Dots with intervals. none  ·  n 2: 50%*.'
     """
     rows = tables.undated(table).select(
-        *marks.rated("signed", "due"),
+        *data.rated("signed", "due"),
         row=tables.counted(table, names),
         series=pl.lit(wording.ALL),
         state=pl.format("{} later, {} not signed, {} no note", "late", "unsigned", "missing"),
@@ -69,7 +69,7 @@ def notes_parts(
     title, notes_ = tables.notes_title(within_hours), tables.notes_remarks(table, synthetic=synthetic)
     lines = _latest(targets)
     said = f"Dots with intervals. {said or 'No visits'}."
-    return marks.parts(title, notes_, said, rows=marks.placed(rows), targets=lines)
+    return data.parts(title, notes_, said, rows=data.placed(rows), targets=lines)
 
 
 def notes_over_time_parts(
@@ -113,13 +113,11 @@ def notes_over_time_parts(
     50%; last closed 50%* of 2 (all).
     """
     due = tables.dated(table).filter(pl.col("due") > 0)
-    rows = due.select(
-        *marks.period("period", every), pl.lit(wording.ALL).alias("series"), *marks.rated("signed", "due")
-    )
-    marked = marks.marked(rows, METRIC, targets, annotations)
-    said = marks.trend_said("share of visits with a note signed in time", rows)
+    rows = due.select(*data.period("period", every), pl.lit(wording.ALL).alias("series"), *data.rated("signed", "due"))
+    marked = data.marked(rows, METRIC, targets, annotations)
+    said = data.trend_said("share of visits with a note signed in time", rows)
     title, notes_ = tables.notes_title(within_hours), tables.notes_remarks(table, synthetic=synthetic)
-    return marks.parts(title, notes_, said, rows=rows, **marked)
+    return data.parts(title, notes_, said, rows=rows, **marked)
 
 
 def open_notes_parts(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -159,13 +157,13 @@ def open_notes_parts(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str
     total, old = rows["count"].sum(), rows.filter(pl.col("series") != YOUNG)["count"].sum()
     told = "; ".join(f"{row}: {text}" for row, _, text in ends.rows())
     said = f"Bars of {total:,} visits without a signed note, {old:,} of them older than three days. {told}."
-    return marks.parts(tables.OPEN_NOTES, tables.open_remarks(table, synthetic=synthetic), said, rows=rows, ends=ends)
+    return data.parts(tables.OPEN_NOTES, tables.open_remarks(table, synthetic=synthetic), said, rows=rows, ends=ends)
 
 
 def _latest(targets: pl.DataFrame | None) -> pl.DataFrame:
     """Keep the target that holds in the end."""
     target = holding(targets, METRIC)
-    return marks.NO_LINES if target is None else pl.DataFrame({"target": [target], "text": [f"target {target:.0%}"]})
+    return data.NO_LINES if target is None else pl.DataFrame({"target": [target], "text": [f"target {target:.0%}"]})
 
 
 def _open_notes() -> alt.LayerChart:

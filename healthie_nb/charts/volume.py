@@ -8,7 +8,7 @@ import altair as alt
 import polars as pl
 
 from healthie_nb import display, wording
-from healthie_nb.charts import marks
+from healthie_nb.charts import data, marks
 from healthie_nb.tables import volume as tables
 from healthie_nb.tables.slicing import one_slice, series_of, slices_of
 
@@ -96,13 +96,13 @@ def counts_parts(
         notes = (*notes, LINE.format(compare_to.replace("period", f"the {every}")))
     unit = (str(table["unit"].first()) if table.height else "").removeprefix("client ")
     metric = f"{unit} per {'working day' if per_working_day else every}"
-    return marks.parts(
+    return data.parts(
         tables.counts_title(table, every, per_working_day=per_working_day),
         notes,
         _columns_said(totals, compare_to if column else ""),
         rows=rows,
         totals=totals.filter(pl.col("compared").is_not_null()),
-        **marks.marked(totals, metric, targets, annotations),
+        **data.marked(totals, metric, targets, annotations),
     )
 
 
@@ -110,7 +110,7 @@ def _totals(table: pl.DataFrame, every: Every, value: str, column: str) -> pl.Da
     """One row per period: all slices together, and what they are compared to."""
     compared = pl.col(column).cast(pl.Float64) if column else pl.lit(None, pl.Float64)
     return tables.totalled(table).select(
-        *marks.period("period", every),
+        *data.period("period", every),
         total=pl.col(value).round(1),
         compared=compared,
         said=pl.format("{}", wording.number(compared)),
@@ -123,7 +123,7 @@ def _stacked(table: pl.DataFrame, every: Every, value: str, names: Mapping[str, 
     order = {
         name: place for place, name in enumerate(named.sort("rank", "series")["series"].unique(maintain_order=True))
     }
-    order |= {marks.OTHERS: len(order)} if marks.OTHERS in order else {}
+    order |= {data.OTHERS: len(order)} if data.OTHERS in order else {}
     together = named.group_by("period", "series").agg(
         pl.col(value).sum().alias("count"), pl.col("working_days", "is_open").first()
     )
@@ -131,15 +131,15 @@ def _stacked(table: pl.DataFrame, every: Every, value: str, names: Mapping[str, 
     shown = (
         together.filter(pl.col("count") > 0)
         .sort(rank, "period")
-        .select(*marks.period("period", every), "series", "count", days="working_days")
+        .select(*data.period("period", every), "series", "count", days="working_days")
     )
-    return marks.stacked(shown.with_columns(total=pl.col("count").sum().over("at")))
+    return data.stacked(shown.with_columns(total=pl.col("count").sum().over("at")))
 
 
 def counts_series(table: pl.DataFrame, names: Mapping[str, str] | None) -> pl.Expr:
     """Slice in words, as a colour stands for it: those that nobody decided as one; values with fewest as others."""
     word = series_of(table, names)
-    return word.replace(UNDECIDED) if slices_of(table) == ["status"] else marks.top(table, word, "count")
+    return word.replace(UNDECIDED) if slices_of(table) == ["status"] else data.top(table, word, "count")
 
 
 def _columns_said(totals: pl.DataFrame, compare_to: str) -> str:
@@ -191,16 +191,16 @@ def panel_parts(
     'Lines of clients under care over 4 periods; last 1 (all).'
     """
     named = table.with_columns(series=series_of(table, names))
-    named = named.filter(marks.top(named, "series", "clients") != marks.OTHERS)
-    shaped = named.select(*marks.period("period", every, is_open="is_short"), "series", count="clients")
+    named = named.filter(data.top(named, "series", "clients") != data.OTHERS)
+    shaped = named.select(*data.period("period", every, is_open="is_short"), "series", count="clients")
     filling = pl.when("is_open").then(pl.lit("still filling up")).otherwise(pl.lit("whole"))
     rows = shaped.with_columns(state=filling)
     ends = rows.group_by("series", maintain_order=True).last().select("series", "count").rows()
     said = ", ".join(f"{wording.told(count)} ({series})" for series, count in ends)
     description = f"Lines of clients under care over {rows['period'].n_unique()} periods; last {said or 'nobody'}."
-    marked = marks.marked(rows, "clients under care", targets, annotations)
+    marked = data.marked(rows, "clients under care", targets, annotations)
     notes = tables.panel_notes(table, synthetic=synthetic)
-    return marks.parts(tables.PANEL, notes, description, rows=rows, **marked)
+    return data.parts(tables.PANEL, notes, description, rows=rows, **marked)
 
 
 def booked_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]:
@@ -238,7 +238,7 @@ def booked_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]:
     told = (f"{row}: {said.replace('  ·  ', ', ')}" for row, said in rows.select("row", "said").rows())
     notes = (*wording.remarks(table, synthetic=synthetic), READ)
     said = f"Bars of clinical visits booked for {rows.height} coming weeks. {'; '.join(told)}."
-    return marks.parts(tables.BOOKED, notes, said, rows=rows)
+    return data.parts(tables.BOOKED, notes, said, rows=rows)
 
 
 def _usual() -> pl.Expr:
@@ -277,21 +277,21 @@ def booking_curve_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, An
         "week_from", "week_to", series=tables.ahead(), count="booked", is_open=pl.col("back") == 0
     )
     rows = pl.concat([ends, books]).select(
-        marks.moment(pl.col("week_from")).alias("at"),
-        marks.moment(pl.col("week_to")).alias("until"),
+        data.moment(pl.col("week_from")).alias("at"),
+        data.moment(pl.col("week_to")).alias("until"),
         tables.week().alias("period"),
         "is_open",
         pl.when("is_open").then(pl.lit("now")).otherwise(pl.lit("then")).alias("state"),
         "series",
         "count",
     )
-    rows = rows.filter(marks.top(rows, "series", "count") != marks.OTHERS)
+    rows = rows.filter(data.top(rows, "series", "count") != data.OTHERS)
     now = rows.filter("is_open").select("series", "count").rows()
     said = ", ".join(f"{wording.told(count)} {series}" for series, count in now) or "nothing"
     description = f"Lines of clinical visits on the books by week, for each number of weeks ahead; now {said}."
-    marked = marks.marked(rows, "booked", None, None)
+    marked = data.marked(rows, "booked", None, None)
     notes = (*wording.remarks(table, synthetic=synthetic), "Hollow: as the books stand now")
-    return marks.parts(tables.CURVE, notes, description, rows=rows, **marked)
+    return data.parts(tables.CURVE, notes, description, rows=rows, **marked)
 
 
 def reconcile_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]:
@@ -324,7 +324,7 @@ def reconcile_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]:
     agreement = tables.agreement(table)
     description = f"Bars of our counts with marks at Healthie's, by name. {agreement}."
     notes = (*wording.remarks(table, synthetic=synthetic), agreement)
-    return marks.parts(tables.RECONCILED, notes, description, rows=rows)
+    return data.parts(tables.RECONCILED, notes, description, rows=rows)
 
 
 def _booked() -> alt.LayerChart:
