@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 EARLIEST = datetime.min.replace(tzinfo=UTC)
-WORTH_A_SPLIT = 4  # pages left: a cut costs half a page, and a chain of so many takes a second or two
+WORTH_A_SPLIT = 2  # pages left: a cut costs half a page, and a chain of more would be waited for at the end
 SPARE = 1.1  # times as many in flight as the pace has use for on average
 MAX_LATENCY_S = 0.5  # a server slower than this is not helped by more requests
 MOST_IN_FLIGHT = 160  # what the limit that Healthie documents has use for; more would only wait in line here
@@ -42,6 +42,7 @@ class Run(Chain):
     """A window being pulled. `window.end` moves closer when the rest is given to another; `wire_end` stays.
 
     `reached` is up to where it has asked, `begun` up to where its rows have landed, `landed` how many ids those are.
+    `given` are the windows that others took over from it since it asked.
     """
 
     column: str = field(kw_only=True)
@@ -54,6 +55,9 @@ class Run(Chain):
     begun: datetime = field(default=EARLIEST, init=False)
     landed: int = field(default=0, init=False)
     is_ordered: bool = field(default=True, init=False)
+    has_asked: bool = field(default=False, init=False)
+    giver: Run | None = field(default=None, init=False, repr=False)
+    given: list[Run] = field(default_factory=list, init=False, repr=False)
 
     @classmethod
     def over(
@@ -65,11 +69,15 @@ class Run(Chain):
 
     @property
     def left(self) -> float:
-        """About how many rows are still to come, as if they were spread evenly."""
+        """How many rows are still to come; about how many, as if spread evenly, where another has yet to count its."""
+        if self.is_exact:
+            return 0.0
         total = self.totals[-1] if self.totals else None
         ahead = self.expected if total is None else max(0.0, total - self.received)
-        whole = 0.0 if self.is_exact else (self.wire_end - self.reached).total_seconds()
-        return ahead * max(0.0, (self.window.end - self.reached).total_seconds()) / whole if whole > 0 else 0.0
+        if all(run.totals for run in self.given):
+            return max(0.0, ahead - sum(run.totals[0] or 0 for run in self.given))
+        rest, whole = (end - self.reached for end in (self.window.end, self.wire_end))
+        return ahead * max(0.0, rest / whole) if whole else 0.0
 
     def take(self, answer: Page) -> None:
         """Keep a page."""
@@ -81,6 +89,12 @@ class Run(Chain):
         """Give away the later half of what is left."""
         ahead, behind = Window(self.reached, self.window.end).halves()
         given = Run.over(behind, self.column, expected=self.left / 2)
+        if self.has_asked:
+            given.giver = self
+        else:  # What it will be told of does not hold the rest, which its giver was told of.
+            given.giver, self.expected = self.giver, given.expected
+        if given.giver:
+            given.giver.given.append(given)
         self.window = dataclasses.replace(self.window, end=ahead.end)
         return given
 
@@ -100,7 +114,8 @@ class Run(Chain):
     def end(self, *, was_cut: bool) -> Landing:
         """Let go of the rest."""
         how: Any = {"is_steady": self.is_steady, "is_last": True, "was_cut": was_cut}
-        return Landing(self, self.pages, self.window, self.begun, null_items=self.null_items, **how)
+        pages, self.pages = self.pages, []  # Its giver still knows it, and need not hold them.
+        return Landing(self, pages, self.window, self.begun, null_items=self.null_items, **how)
 
 
 class Flight:
@@ -157,7 +172,7 @@ class Flight:
     async def _fly(self, run: Run) -> None:
         """Follow a window's cursor to its end, or to where the rest was given to another."""
         operation, cursor = self._puller.query.operation, None
-        run.wire_end = run.window.end  # It may have been cut since it was made.
+        run.wire_end, run.has_asked = run.window.end, True  # It may have been cut since it was made.
         wire = just_before(run.window) if run.is_exact else wider(run.window)
         while True:
             answer = await self._puller.page(operation, after=cursor, window=wire)

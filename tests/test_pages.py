@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from healthie_nb import flight, query
 from healthie_nb.failures import ApiError, PartialError, TooComplexError
-from healthie_nb.flight import Flight, finely
+from healthie_nb.flight import Flight, Run, finely
 from healthie_nb.landings import together
 from healthie_nb.pages import Page, Part, Puller, instant
 from healthie_nb.windows import Window, joined, wider
@@ -141,6 +141,25 @@ def test_doubt_reaches_as_far_as_was_asked_and_no_further() -> None:
     assert {doubt.start for doubt in doubts} <= {window.start for window in calendar.windows}
     assert {doubt.end for doubt in doubts} <= {window.end for window in calendar.windows}
     assert all(part.window and wider(part.window).start == part.doubt.start for part in parts if part.doubt)
+
+
+def a_page(rows: int, total: int, hour: int) -> Page:
+    last = {"starts_at": (START + timedelta(hours=hour)).isoformat()}
+    return Page(b"", rows, 0, total, is_last=False, cursor=str(hour), first=last, last=last)
+
+
+def test_what_is_left_of_a_window_is_known_once_others_have_counted_what_they_took_over() -> None:
+    run = Run.over(whole(100), "starts_at")
+    run.has_asked = True
+    run.take(a_page(10, total=110, hour=0))
+    assert run.left == 100
+    later = run.split()
+    latest = later.split()  # before it has asked: so its count will not hold these rows, and the first one's does
+    assert (run.left, later.left, latest.left) == (50, 25, 25)
+    later.take(a_page(10, total=30, hour=50))
+    assert (run.left, later.left) == (50, 20)
+    latest.take(a_page(10, total=60, hour=75))
+    assert (run.left, latest.left) == (10, 50)
 
 
 def a_part(start: int, end: int, **facts: Any) -> Part:
