@@ -99,15 +99,15 @@ def history(given: Given) -> Judgement:
 
 
 def unmarked(given: Given) -> Judgement:
-    """Judge the past visits without a status, those of the last days aside."""
-    old = given.visits.filter(pl.col("date") <= given.day - timedelta(days=SETTLING_DAYS))
-    return _share(old, pl.col("status") == "unrecorded", amber=0.02, red=0.05, what="visits before the last 7 days")
+    """Judge the past visits without a status, the newest aside."""
+    old = given.visits.filter(pl.col("date") < given.day - timedelta(days=SETTLING_DAYS))
+    return _share(old, pl.col("status") == "unrecorded", amber=0.02, red=0.05, what="visits older than 7 days")
 
 
 def settling(given: Given) -> Judgement:
-    """Judge the visits of the last days that have no status yet."""
-    late = given.visits.filter(pl.col("date") > given.day - timedelta(days=SETTLING_DAYS))
-    return _share(late, pl.col("status") == "unrecorded", amber=0.05, red=0.5, what="visits of the last 7 days")
+    """Judge the newest visits that have no status yet."""
+    late = given.visits.filter(pl.col("date") >= given.day - timedelta(days=SETTLING_DAYS))
+    return _share(late, pl.col("status") == "unrecorded", amber=0.05, red=0.5, what="visits at most 7 days old")
 
 
 def types(given: Given) -> Judgement:

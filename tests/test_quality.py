@@ -66,6 +66,18 @@ def test_sound_data_is_green_but_for_a_status_never_used() -> None:
     assert {name for name, level in levels(SOUND).items() if level != "green"} == {"late status"}
 
 
+def test_unmarked_visits_are_told_by_the_ages_of_volume() -> None:
+    """Together they are all there are, as the headline counts them."""
+    rows = SOUND.with_columns(status=pl.lit("unrecorded"))
+    ages = volume.unmarked(rows, as_of=AS_OF)
+    fresh = ages.filter(pl.col("age").is_in(["0-2 days", "3-7 days"]))["unmarked"].sum()
+    values = dict(quality.checks(rows, **GIVEN).select("check", "value").rows())
+    assert values["settling"] == f"{fresh} of {fresh} visits at most 7 days old (100.0%)"
+    old = ages["unmarked"].sum() - fresh
+    assert values["unmarked"] == f"{old} of {old} visits older than 7 days (100.0%)"
+    assert min(old, fresh) > 0
+
+
 BROKEN: dict[str, tuple[str, pl.DataFrame, dict[str, Any]]] = {
     "as of": ("red", SOUND, {"as_of": "2026-07-02"}),
     "reconciled": ("red", SOUND, {"reconciled": pl.DataFrame({"ours": [540], "difference": [-20]})}),
