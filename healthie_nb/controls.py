@@ -47,6 +47,14 @@ def one_of(label: str, value: str, options: Sequence[str] | Mapping[str, str]) -
     )
 
 
+def rename(control: ipywidgets.Dropdown, value: str, word: str) -> None:
+    """Call one of the values by another word; what is chosen stays."""
+    named = [(word if one == value else name, one) for name, one in control.options]
+    if named != list(control.options):
+        chosen, control.options = control.value, named
+        control.value = chosen
+
+
 class Several(ipywidgets.VBox):  # type: ignore[misc]
     """List to choose several from, by id, with "All" on top, and a field to search it by when it is long.
 
@@ -55,26 +63,37 @@ class Several(ipywidgets.VBox):  # type: ignore[misc]
 
     value = traitlets.Tuple()
 
-    def __init__(self, label: str, names: Mapping[str, str], chosen: Sequence[str] = ()) -> None:
+    def __init__(
+        self, label: str, names: Mapping[str, str], chosen: Sequence[str] = (), *, width: str = "13em"
+    ) -> None:
         self.names = dict(names)
         self.list = ipywidgets.SelectMultiple(
             options=self._options(""),
             value=(ALL,),
-            rows=min(VISIBLE, len(names) + 1),
+            rows=_in_sight(names),
             description=label,
             style=_ABOVE,
-            layout=_layout("13em", "auto"),
+            layout=_layout(width, "auto"),
         )
         self.search = ipywidgets.Text(
             placeholder=f"Search {label.lower()}",
             tooltip=f"Search {label.lower()}",
-            layout=ipywidgets.Layout(width="13em", display="" if len(names) > LONG else "none"),
+            layout=ipywidgets.Layout(width=width, display=_search_of(names)),
         )
         super().__init__([self.list, self.search], layout=ipywidgets.Layout(margin="0 1em 0 0"))
         self._is_ours = False
         self.list.observe(self._listed, "value")
         self.search.observe(lambda _: self._offer(), "value")
         self.value = tuple(chosen)
+
+    def offer(self, names: Mapping[str, str]) -> None:
+        """Offer others from now on; none of them is chosen."""
+        self.search.value, self.value = "", ()
+        if names != self.names:
+            self.names = dict(names)
+            self.list.rows = _in_sight(names)
+            self.search.layout.display = _search_of(names)
+            self._offer()
 
     @traitlets.validate("value")
     def _known(self, proposal: Mapping[str, Any]) -> tuple[str, ...]:
@@ -123,6 +142,14 @@ def fitting(control: ipywidgets.Widget, setting: Any) -> Any:
     if isinstance(control, ipywidgets.DatePicker):
         return date.fromisoformat(setting)
     return setting
+
+
+def _in_sight(names: Mapping[str, str]) -> int:
+    return min(VISIBLE, len(names) + 1)
+
+
+def _search_of(names: Mapping[str, str]) -> str:
+    return "" if len(names) > LONG else "none"
 
 
 def _layout(width: str, height: str) -> ipywidgets.Layout:

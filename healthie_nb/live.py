@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import html
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import altair as alt
 import ipywidgets
@@ -17,6 +17,7 @@ from healthie_nb import controls, display
 from healthie_nb.desk import Desk
 from healthie_nb.panel import Panel, page
 from healthie_nb.parameter import ParameterError
+from healthie_nb.selection import Selection, selectable, selecting
 from healthie_nb.visits import MetricError
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 
     from healthie_nb.practice import Practice
     from healthie_nb.tables import Table
-
-PICKED: Final = "picked"  # what is selected in a chart
-_MARKS: Final = ("rect", "bar", "circle", "point", "area", "line")  # the first of these in a chart is selected by
 
 
 @dataclass(frozen=True)
@@ -56,6 +54,7 @@ class Show:
     chart: Callable[..., alt.TopLevelMixin] | None = None
     parts: Callable[..., Mapping[str, Any]] | None = None  # of the chart's specification: what follows from the rows
     has_links: bool = False  # to clients' charts in Healthie
+    unsplit: str = ""  # what the control for the split calls a choice of nothing
 
 
 class Explorer:
@@ -82,11 +81,12 @@ class Explorer:
         self._initial = {name: control.value for name, control in self.controls.items()}
         self._kept: dict[tuple[object, ...], dict[str, Any]] = {}
         self._status, self._note, self._table = ipywidgets.HTML(), ipywidgets.HTML(), Panel()
-        self._chart = alt.JupyterChart(_selectable(), embed_options=display.EMBED)
-        self._chart.selections.observe(self._pick, PICKED)
+        self._chart = alt.JupyterChart(selectable(), embed_options=display.EMBED)
+        self.selection = Selection(self._chart, self._draw, self._list)
         self.desk = Desk(self)
+        drawn = ipywidgets.HBox([self._chart, self.selection.list], layout=ipywidgets.Layout(flex_flow="row wrap"))
         self.box = ipywidgets.VBox(
-            [self._top(), self._status, self._chart, self._note, self._table, self.desk.box],
+            [self._top(), self._status, drawn, self._note, self._table, self.desk.box],
             layout=ipywidgets.Layout(padding="0 0 1em 0"),
         )
         self._is_held = False
@@ -133,10 +133,7 @@ class Explorer:
             if isinstance(control, controls.Several):
                 control.search.value = ""
         self._hold(self._initial)
-        if self._note.value:  # Nothing else was asked for; a chart forgets what is selected when it is drawn again.
-            meta = self._chart.spec["usermeta"]
-            self._chart.spec = {**self._chart.spec, "usermeta": {**meta, "again": not meta.get("again", False)}}
-            self._list(self._now.rows, "")
+        self.selection.clear()
 
     def _hold(self, values: Mapping[str, Any]) -> None:
         self._is_held = True
@@ -165,12 +162,18 @@ class Explorer:
         self._now = self._answered(wanted)
         for name, control in self.controls.items():
             control.layout.display = "" if name in ("show", *self.show.controls) else "none"
+        if "split" in self.show.controls:
+            self._is_held = True
+            controls.rename(self.controls["split"], "", self.show.unsplit)
+            self._is_held = False
         self._status.value = f'<div role="status">{html.escape(self._now.sentence)}</div>'
         self._has_chart = self.show.chart is not None and not self._now.rows.is_empty()
         self._chart.layout.display = "" if self._has_chart else "none"
+        self._spec = self._drawn() if self._has_chart else {}
+        self.selection.offer(self._now.rows, self._now.picks, self._spec.get("datasets", {}))
         if self._has_chart:
-            self._chart.spec = self._drawn()
-        self._list(self._now.rows, "")
+            self._draw()
+        self._list()
         self.desk.refresh()
 
     def _answered(self, wanted: Mapping[str, Any]) -> Answer:
@@ -193,24 +196,18 @@ class Explorer:
             self._kept[key] = selecting(made, list(self._now.picks))
         return {**self._kept[key], **(show.parts(rows, **options) if show.parts else {})}
 
-    def _pick(self, _: object = None) -> None:
-        """List what is selected in the chart, or all."""
-        store = getattr(self._chart.selections, PICKED).store
-        chosen = [dict(zip((f["field"] for f in one["fields"]), one["values"], strict=True)) for one in store]
-        said = "; ".join(" · ".join(map(str, one.values())) for one in chosen)
-        wanted = [
-            pl.all_horizontal(self._now.picks[name].cast(pl.String) == str(value) for name, value in one.items())
-            for one in chosen
-        ]
-        rows = self._now.rows.filter(pl.any_horizontal(wanted)) if wanted else self._now.rows
-        self._list(rows, f"Selected: {said}. Click beside it in the chart for all." if said else "")
+    def _draw(self) -> None:
+        """Draw the view, and what is selected of it."""
+        self.selection.put(self._spec)
 
-    def _list(self, rows: pl.DataFrame, note: str) -> None:
-        self._rows = rows
-        self._listed = None if rows.is_empty() else self.show.table(rows, **self._now.options)
-        self._note.value = f'<div role="status">{html.escape(note)}</div>' if note else ""
+    def _list(self) -> None:
+        """List what is selected in the chart, or all."""
+        self._rows = self.selection.of(self._now.rows)
+        self._listed = None if self._rows.is_empty() else self.show.table(self._rows, **self._now.options)
+        said = f"Selected: {self.selection.said}. For all, click beside it in the chart, or choose All."
+        self._note.value = f'<div role="status">{html.escape(said)}</div>' if self.selection.list.value else ""
         # Links hold clients' ids. The page gets them; no output, and no widget's state, which a notebook might keep.
-        links = rows["link"].to_list() if self.show.has_links and "link" in rows.columns else []
+        links = self._rows["link"].to_list() if self.show.has_links and "link" in self._rows.columns else []
         self._table.show(page(self._listed, links) if self._listed else "")
 
     def __repr__(self) -> str:
@@ -220,41 +217,3 @@ class Explorer:
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         picture = {"image/png": display.png(self._chart.spec)} if self._has_chart else {}
         return {**self.box._repr_mimebundle_(), **picture, "text/plain": repr(self)}
-
-
-def selecting(spec: dict[str, Any], fields: list[str]) -> dict[str, Any]:
-    """Specification in which a click selects by these fields, with Shift one more, and outlines what is selected."""
-    units = list(_units(spec))
-    kinds = [next((i for i, kind in enumerate(_MARKS) if kind == _mark(unit)), len(_MARKS)) for unit in units]
-    unit = units[kinds.index(min(kinds))]
-    select = {"type": "point", "fields": fields} if fields else {"type": "point", "on": "none"}
-    unit["params"] = [*unit.get("params", []), {"name": PICKED, "select": select}]
-    if _mark(unit) in ("rect", "bar") and fields and "stroke" not in unit.get("encoding", {}):
-        chosen = {"param": PICKED, "empty": False}
-        stroke, width = (unit["mark"].get(name) for name in ("stroke", "strokeWidth"))
-        unit["encoding"] = {
-            **unit.get("encoding", {}),
-            "stroke": {"condition": {**chosen, "value": "currentColor"}, "value": stroke},
-            "strokeWidth": {"condition": {**chosen, "value": 2}, "value": width or 0},
-        }
-    return spec
-
-
-def _units(spec: dict[str, Any]) -> list[dict[str, Any]]:
-    if "mark" in spec:
-        return [spec]
-    inner = [spec["spec"]] if "spec" in spec else []
-    inner += [part for name in ("layer", "hconcat", "vconcat", "concat") for part in spec.get(name, [])]
-    return [unit for part in inner for unit in _units(part)]
-
-
-def _mark(unit: dict[str, Any]) -> str:
-    mark = unit["mark"]
-    return str(mark["type"] if isinstance(mark, dict) else mark)
-
-
-def _selectable() -> alt.Chart:
-    """Stand-in from which JupyterChart learns that there is something to select, before the first view is drawn."""
-    click = alt.selection_point(name=PICKED, fields=["x"])
-    chart: alt.Chart = alt.Chart(alt.InlineData(values=[])).mark_point().add_params(click)
-    return chart

@@ -33,6 +33,9 @@ REDRAWN: Final = """([explorer, before]) => {
     const drawing = explorer.querySelector('svg.marks');
     return drawing && drawing.innerHTML.length && drawing.innerHTML !== before;
 }"""
+# What controls in sight are called, by their labels, their own words, or what stands in them until something else does.
+NAMES: Final = """all => all.filter(one => one.offsetParent && !one.disabled).map(
+    one => one.labels?.[0]?.textContent || one.textContent.trim() || one.placeholder || '')"""
 # Frames in which the explorer has room for a chart and nothing in it.
 WATCH: Final = """explorer => {
     window.blank = 0;

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from browsing import NAMES
 from playwright.sync_api import expect
 
 from healthie_nb import parameters
@@ -18,9 +19,6 @@ NOTEBOOK = "retention"
 CHARTS = 9  # of its sections
 SHOWS = parameters.described(NOTEBOOK)["show"].allowed
 WITHOUT_CHART = ("worklist",)
-# What controls in sight are called, by their labels, their own words, or what stands in them until something else does.
-NAMES = """all => all.filter(one => one.offsetParent && !one.disabled).map(
-    one => one.labels?.[0]?.textContent || one.textContent.trim() || one.placeholder || '')"""
 
 
 def test_charts_are_there_before_anything_is_run(lab: Lab) -> None:
@@ -97,6 +95,11 @@ def test_selecting_in_the_chart_lists_its_rows_alone(lab: Lab) -> None:
     lab.explorer.locator("svg.marks .mark-rect path").first.click(force=True)
     expect(rows).to_have_count(1)
     lab.shoot("retention-selected", lab.explorer)
+    lab.press("Reset")
+    expect(rows).to_have_count(everything)
+    lab.control("Selected").focus()
+    lab.page.keyboard.press("ArrowDown")
+    expect(rows).to_have_count(1)
     lab.press("Reset")
     expect(rows).to_have_count(everything)
     lab.explorer.locator("svg.marks .mark-rect path").first.click(force=True)

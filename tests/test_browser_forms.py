@@ -129,6 +129,11 @@ def test_selecting_in_the_chart_lists_its_rows_alone(lab: Lab) -> None:
     expect(lab.explorer.get_by_text("Selected:")).to_be_visible()
     expect(rows).to_have_count(1)
     lab.shoot("forms-selected", lab.explorer)
+    lab.control("Selected").focus()
+    lab.page.keyboard.press("Home")
+    expect(rows).to_have_count(everything)
+    lab.page.keyboard.press("ArrowDown")
+    expect(rows).to_have_count(1)
 
 
 def test_view_is_saved_and_loaded_by_name(lab: Lab) -> None:

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+from browsing import NAMES
 from playwright.sync_api import expect
 
 from healthie_nb import parameters
@@ -144,11 +145,59 @@ def test_selecting_in_the_chart_lists_its_rows_alone(lab: Lab, show: str, mark: 
     lab.explorer.locator(f"svg.marks {mark}").first.click(force=True)
     expect(rows).to_have_count(1)
     expect(lab.explorer.get_by_text(re.compile("^Selected: "))).to_be_visible()
+    expect(lab.control("Selected").locator("option:checked")).not_to_contain_text("All")
     lab.shoot(f"volume-selected-{show}", lab.explorer)
     box = lab.explorer.locator("svg.marks path.background").first.bounding_box()
     assert box
     lab.page.mouse.click(box["x"] + box["width"] - 3, box["y"] + 3)  # beside the marks, and still in the chart
     expect(lab.explorer.get_by_text(re.compile("^Selected: "))).to_have_count(0)
+    expect(lab.control("Selected").locator("option:checked")).to_contain_text("All")
+
+
+def test_keys_select_in_a_list_what_a_click_selects_in_the_chart(lab: Lab) -> None:
+    names = lab.explorer.locator("select, input, button").evaluate_all(NAMES)
+    assert "Selected" in names
+    assert all(names)
+    rows, outlined = lab.explorer.locator("tbody tr"), lab.explorer.locator("svg.marks path[stroke='currentColor']")
+    everything = rows.count()
+    lab.control("Modality").focus()
+    lab.page.keyboard.press("Tab")
+    expect(lab.control("Selected")).to_be_focused()
+    for key, count, status in (
+        ("ArrowDown", 1, "occurred"),
+        ("Shift+ArrowDown", 2, "no-show"),
+        ("End", 1, "cancelled"),
+    ):
+        lab.page.keyboard.press(key)
+        expect(outlined).to_have_count(count)
+        expect(lab.explorer.locator("thead")).to_contain_text(status)
+        expect(rows).to_have_count(1)
+    expect(lab.explorer.locator("tbody")).to_contain_text("22 Jun 2026")
+    lab.shoot("volume-by-keys", lab.explorer)
+    lab.page.keyboard.press("Home")
+    expect(rows).to_have_count(everything)
+    expect(outlined).to_have_count(0)
+    expect(lab.control("Selected")).to_be_focused()
+
+
+def test_both_maps_of_the_week_can_be_clicked(lab: Lab) -> None:
+    drawing = lab.drawing
+    showing(lab, SHOWS["weekday and hour"])
+    lab.redrawn(drawing)
+    lab.page.wait_for_timeout(300)
+    cells = lab.explorer.locator("svg.marks .mark-rect path")
+    for cell, said in ((cells.first, "Mon · 8:00"), (cells.last, "Wed · 17:00")):
+        cell.click(force=True)
+        expect(lab.explorer.get_by_text(re.compile("^Selected: "))).to_contain_text(said)
+        expect(lab.explorer.locator("tbody tr")).to_have_count(1)
+        expect(lab.explorer.locator("svg.marks path[stroke='currentColor']")).to_have_count(2)
+
+
+def test_split_is_called_by_what_the_chart_shows(lab: Lab) -> None:
+    chosen = lab.control("Split by").locator("option:checked")
+    for title, word in (("On the calendar", "status"), ("Missed visits", "nothing"), ("Per working day", "status")):
+        lab.control("Show").select_option(title)
+        expect(chosen).to_have_text(word)
 
 
 def test_view_is_saved_and_loaded_by_name(lab: Lab) -> None:

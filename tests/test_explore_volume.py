@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 NAME = "appointment_volume"
 SHOWS = parameters.described(NAME)["show"].allowed
 SPLIT = ("visits", "per working day", "missed", "cancelled", "lead", "rebooked", "clients")
+COUNTS = ("visits", "per working day")
 BY_DAY = [show for show in SHOWS if show not in ("unmarked", "booked", "booking curve")]
 TARGETS = pl.DataFrame({"metric": ["lost"], "target": [0.1], "since": [date(2026, 1, 1)]})
 MARKS = {
@@ -72,8 +73,30 @@ def test_lines_of_every_view_give_its_rows(
 def test_lines_of_a_split_view_give_its_rows(notebook: dict[str, Any], shown: Explorer, show: str, split: str) -> None:
     shown.set({"show": show, "split": split, "every": "month"})
     assert reproduced(notebook, shown).equals(shown.rows)
-    assert split == "" or shown.rows[COLUMNS[split]].n_unique() > 1
-    assert {name for name in COLUMNS.values() if name in shown.rows.columns} == ({COLUMNS[split]} if split else set())
+    by = split or ("status" if show in COUNTS else "")
+    assert by == "" or shown.rows[COLUMNS[by]].n_unique() > 1
+    assert {name for name in COLUMNS.values() if name in shown.rows.columns} == ({COLUMNS[by]} if by else set())
+
+
+@pytest.mark.parametrize("show", SPLIT)
+def test_control_says_by_what_a_view_is_split_when_nothing_was_chosen(shown: Explorer, show: str) -> None:
+    shown.set({"show": show})
+    control = shown.controls["split"]
+    assert next(iter(control.options)) == ("status" if show in COUNTS else "nothing", "")
+    assert (control.label, shown.settings["split"]) == ("status" if show in COUNTS else "nothing", "")
+    assert ("status" in shown.rows.columns) is (show in COUNTS)
+
+
+def test_split_that_was_chosen_stays_from_view_to_view_and_is_saved_and_told_alike(shown: Explorer) -> None:
+    shown.set({"show": "visits", "split": "modality"})
+    for show in ("missed", "unmarked", "per working day"):
+        shown.controls["show"].value = show
+        assert (shown.controls["split"].label, shown.settings["split"]) == ("modality", "modality")
+    assert 'by=["modality"]' in shown.answer.code
+    shown.controls["split"].value = ""
+    assert 'by=["status"]' in shown.answer.code
+    shown.controls["show"].value = "missed"
+    assert "by=" not in shown.answer.code
 
 
 @pytest.mark.parametrize("show", BY_DAY)
@@ -125,21 +148,8 @@ def test_it_says_how_many_visits_and_clients_remain(notebook: dict[str, Any]) ->
     assert shown.rows["count"].sum() == theirs.height
 
 
-@pytest.mark.parametrize("show", SHOWS)
-def test_what_is_selected_in_the_chart_is_found_in_the_rows(shown: Explorer, show: str) -> None:
-    shown.set({"show": show})
-    spec = shown.spec
-    assert spec is not None
-    drawn = spec["datasets"]["cells" if show == "weekday and hour" else "rows"]
-    told = {tuple(str(row[name]) for name in shown.answer.picks) for row in drawn if row.get("count") != 0}
-    known = {tuple(row) for row in shown.rows.select(
-        made.cast(pl.String).alias(name) for name, made in shown.answer.picks.items()
-    ).rows()}  # fmt: skip
-    assert told <= known
-
-
 def test_selection_survives_a_change_of_the_split(shown: Explorer) -> None:
-    shown.set({"split": "provider"})
+    shown.set({"show": "missed", "split": "provider"})
     shown.controls["split"].value = ""
     assert '"fields": ["period"]' in str(shown.spec).replace("'", '"')
     assert '"fields": ["period", "series"]' not in str(shown.spec).replace("'", '"')
@@ -154,7 +164,7 @@ def test_targets_and_annotations_are_drawn(shown: Explorer) -> None:
 
 
 def test_day_off_is_no_working_day(shown: Explorer) -> None:
-    shown.set({"show": "per working day", "split": ""})
+    shown.set({"show": "per working day"})
     days = dict(shown.rows.select("period", "working_days").rows())
     assert (days[date(2026, 5, 18)], days[date(2026, 5, 25)]) == (5, 4)
 

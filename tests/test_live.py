@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 
 from healthie_nb import controls, views
-from healthie_nb.live import PICKED, Answer, Explorer, Show
+from healthie_nb.live import Answer, Explorer, Show
+from healthie_nb.selection import PICKED
 from healthie_nb.tables import Table
 from healthie_nb.visits import MetricError
 

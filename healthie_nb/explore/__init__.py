@@ -4,7 +4,7 @@ from healthie_nb.explore.calendar import matching
 from healthie_nb.explore.choosing import began, names
 from healthie_nb.explore.clients import retention
 from healthie_nb.explore.forms import forms
-from healthie_nb.explore.given import chosen, days, periods, refuse_unknown, split_names
+from healthie_nb.explore.given import chosen, days, loaded, periods, refuse_unknown, split_names
 from healthie_nb.explore.paperwork import of_forms
 from healthie_nb.explore.volume import volume
 
@@ -13,6 +13,7 @@ __all__ = [
     "chosen",
     "days",
     "forms",
+    "loaded",
     "matching",
     "names",
     "of_forms",

@@ -135,8 +135,8 @@ def named_by(rows: pl.DataFrame) -> str:
 
 
 def split_of(view: Mapping[str, Any]) -> list[str]:
-    """Slice of a view's split, as a metric takes it; a status is what counts alone are split by."""
-    return [view["split"]] if view["split"] not in ("", "status") else []
+    """Slice of a view's split, as a metric takes it."""
+    return [view["split"]] if view["split"] else []
 
 
 def last_day(view: Mapping[str, Any]) -> date:

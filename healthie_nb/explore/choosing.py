@@ -188,14 +188,26 @@ def show(
     *,
     drawn: str = "",
     has_links: bool = False,
+    unsplit: str = WORDS[""],
 ) -> Show:
     """One thing to show, with the table of the metric's name and the chart where there is one.
 
-    `drawn` is their name where it is not the metric's; rows with links have the client's in a column of that name.
+    `drawn` is their name where it is not the metric's; rows with links have the client's in a column of that name;
+    `unsplit` is what rows are by that are split by nothing else.
     """
     name = drawn or metric
     chart, parts = getattr(charts, name, None), getattr(charts, f"{name}_parts", None)
-    return Show(title, controls, answer, getattr(tables, name), metric, chart=chart, parts=parts, has_links=has_links)
+    return Show(
+        title,
+        controls,
+        answer,
+        getattr(tables, name),
+        metric,
+        chart=chart,
+        parts=parts,
+        has_links=has_links,
+        unsplit=unsplit,
+    )
 
 
 def said(chosen: Mapping[str, Any], names: Mapping[str, Mapping[str, str]]) -> str:

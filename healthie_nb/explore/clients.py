@@ -76,11 +76,12 @@ def shows(source: Rows) -> dict[str, Show]:
     def stay(title: str, event: str) -> Show:
         return show("survival", (*days, "split", *which), title, of(returning.survival, event=event))
 
+    against = partial(show, "chance_limits", unsplit="each provider")
     cohorts, chance, worklist = of(returning.cohorts), of(returning.chance_limits), of(standing.worklist)
     made = {
         "cohorts": show("cohorts", (*by_period, "months", "measure", *which), "Cohorts", cohorts),
         "second visit": again("Second visit within 45 days", SECOND),
-        "against chance": show("chance_limits", (*by_period, "split", *which), "Second visit, against chance", chance),
+        "against chance": against((*by_period, "split", *which), "Second visit, against chance", chance),
         "days 31-90": again("Back in days 31-90", LATER),
         "survival": stay("How long they stay", "lapse"),
         "time to second visit": stay("Time to the second visit", "second visit"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
@@ -21,28 +21,31 @@ if TYPE_CHECKING:
 
     from healthie_nb.live import Answer
 
+UNSPLIT: Final = "status"  # what counts are by when they are not compared by anything else
+
 
 def counts(source: Calendar, view: Mapping[str, Any], *, per_working_day: bool = False) -> Answer:
     """Columns of what was on the calendar."""
     last = last_day(view)
-    asked = {"every": view["every"], "by": [view["split"]] if view["split"] else [], "unit": view["unit"]}
+    asked = {"every": view["every"], "by": split_of(view) or [UNSPLIT], "unit": view["unit"]}
     columns = [COLUMNS[name] for name in asked["by"]]
     counted = source.tally(view, columns)
     known = {"as_of": view["as_of"], "every": view["every"], "unit": view["unit"], "days_off": source.days_off}
     rows = metrics.beside(counted, columns=columns, **known)
     rows = rows.filter(pl.col("period").is_between(view["start"], last))
     compared = {"per_working_day": True} if per_working_day else {"compare_to": view["compare_to"]}
-    picks = {"period": period("period", view["every"])}
-    told = asked if asked["by"] else {**asked, "by": choosing.Name("[]")}  # without it, counts are by status
-    told["days_off"] = choosing.Name("days_off") if source.days_off else None
-    code = source.lines(view, "counts", as_of=view["as_of"], **told)
+    asked["days_off"] = choosing.Name("days_off") if source.days_off else None
+    code = source.lines(view, "counts", as_of=view["as_of"], **asked)
     return source.answer(
         source.remaining(view, view["start"], last),
         "counts",
         rows,
         code=[*code, choosing.days_line("period", view["start"], last)],
         options={"every": view["every"], **compared},
-        picks=picks | ({"series": counts_series(rows, source.names.get(named_by(rows)))} if asked["by"] else {}),
+        picks={
+            "period": period("period", view["every"]),
+            "series": counts_series(rows, source.names.get(named_by(rows))),
+        },
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -74,6 +74,23 @@ def _unknown(name: str, settings: Mapping[str, Any], there: pl.DataFrame, used: 
     has = [f"{one} ({called})" for one, called in known.items()]
     rest = f" and {len(has) - NAMED:,} more" if len(has) > NAMED else ""
     return [f"{name}: this practice has no {', '.join(lacking)}; it has {', '.join(has[:NAMED]) or 'none'}{rest}."]
+
+
+def loaded(visits: pl.DataFrame, loaded_at: datetime) -> str:
+    """Say how many visits there are, of how many clients, of which days, and when they were loaded.
+
+    Examples
+    --------
+    >>> from datetime import UTC
+    >>> from healthie_nb.visits import example
+    >>> seen = example({"ada": ["2026-01-05", "2026-02-05"], "bob": ["2026-02-09"]})
+    >>> loaded(seen, datetime(2026, 7, 1, 9, 30, tzinfo=UTC))
+    '3 visits of 2 clients, from 2026-01-05 to 2026-02-09, loaded on 2026-07-01.'
+    """
+    first, last = visits.select(first=pl.col("date").min(), last=pl.col("date").max()).row(0)
+    span = f"from {first} to {last}, " if visits.height else ""
+    clients = visits["client_id"].n_unique()
+    return f"{visits.height:,} visits of {clients:,} clients, {span}loaded on {loaded_at.date()}."
 
 
 def days(settings: Mapping[str, Any]) -> tuple[date, date]:

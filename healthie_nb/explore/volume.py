@@ -78,10 +78,11 @@ def shows(source: Calendar) -> dict[str, Show]:
         return of(attending.cancellations, told=told)
 
     counted, rated = (*by_period, "unit", "split", *which), (*by_period, "measure", "late")
+    by_status = partial(show, "counts", unsplit=counting.UNSPLIT)
     per_day, rebooked = of(counting.counts, per_working_day=True), of(attending.rebooked)
     made = {
-        "visits": show("counts", ("compare_to", *counted), "On the calendar", of(counting.counts)),
-        "per working day": show("counts", counted, "Per working day", per_day),
+        "visits": by_status(("compare_to", *counted), "On the calendar", of(counting.counts)),
+        "per working day": by_status(counted, "Per working day", per_day),
         "missed": show("rates", (*rated, "split", *which), "Missed visits", of(attending.rates)),
         "first visits": show("rates", rated, "Missed: first visits", of(attending.first_visits)),
         "cancelled": show("cancellations", (*by_period, "split", *which), "Cancelled, by whom", off("who")),
