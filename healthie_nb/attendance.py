@@ -9,7 +9,7 @@ import narwhals as nw
 import polars as pl
 
 from healthie_nb.engines import reduced
-from healthie_nb.newcomers import Every, clinical, day_number, is_over, offset
+from healthie_nb.newcomers import Every, clinical, is_complete, is_over, offset
 from healthie_nb.slices import By, between, columns_of, number
 from healthie_nb.stats import FEW, from_moments, wilson
 from healthie_nb.visits import MetricError, require
@@ -102,10 +102,10 @@ def sliced(
         per_client = nw.from_native(known).lazy()
     sums = reduced(_summed(per_client, columns, lates))
     sums = sums if columns else sums.fill_null(0)  # SQL's sum of nothing
-    parts = [_measured(sums, columns, *which) for which in product(measures, lates)]
+    parts = pl.concat(_part(sums, columns, *which) for which in product(measures, lates))
     order = pl.Enum(MEASURES), pl.Enum(LATE)
     named = pl.col("measure").cast(order[0]), pl.col("late").cast(order[1])
-    return pl.concat(parts).sort(*columns, *named, nulls_last=True)
+    return _measured(parts, columns).sort(*columns, *named, nulls_last=True)
 
 
 def _outcomes(
@@ -162,29 +162,36 @@ def _with_unknown(per_client: pl.DataFrame, history_from: str | date, clients: p
             "history_from tells old clients from new by their sign-up: pass clients=practice.load('clients')."
         )
     require(clients, ["id", "created_at"], query="clients")
-    since = day_number(history_from, name="history_from")
-    newer = clients.filter(pl.col("created_at").dt.date().to_physical() >= since)["id"]
-    is_known = pl.col("client_id").is_in(newer.implode()) & (pl.col("first_day") >= since)
-    judged = per_client.with_columns(is_first=pl.when(is_known).then("is_first")).drop("first_day")
+    signed_up = clients.select("id", "created_at")
+    is_first = pl.when(is_complete(history_from)).then("is_first")
+    judged = (
+        per_client.join(signed_up, left_on="client_id", right_on="id", how="left")
+        .with_columns(is_first=is_first)
+        .drop("first_day", "created_at")
+    )
     slices = [name for name in judged.columns if name not in _COUNTED]
     return judged.group_by(slices, maintain_order=True).agg(pl.col(_COUNTED).sum())
 
 
-def _measured(sums: pl.DataFrame, columns: list[str], measure: str, late: str) -> pl.DataFrame:
-    """Rates of one measure under one way of telling late."""
+def _part(sums: pl.DataFrame, columns: list[str], measure: str, late: str) -> pl.DataFrame:
+    """Name the sums of one measure under one way of telling late."""
     names = {name: f"{name} {late}" for name in ("clients", "due", "of_squared")}
     names |= {name: f"{name} {measure} {late}" for name in ("missed", "hits_squared", "hits_of")}
-    own = sums.select(*columns, "unmarked", **{name: pl.col(theirs) for name, theirs in names.items()})
-    robust = from_moments(own, hits="missed", of="due").rename({"low": "robust_low", "high": "robust_high"})
+    own = {name: pl.col(theirs) for name, theirs in names.items()}
+    return sums.select(*columns, "unmarked", measure=pl.lit(measure), late=pl.lit(late), **own)
+
+
+def _measured(sums: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
+    """Rates of every measure, under every way of telling late, from their sums."""
+    robust = from_moments(sums, hits="missed", of="due").rename({"low": "robust_low", "high": "robust_high"})
     low, high = wilson("missed", "due")
     unmarked = pl.col("unmarked")
     of = pl.col("due") + unmarked
-    return robust.with_columns(low=low, high=high).select(
-        *columns,
-        pl.lit(measure).alias("measure"),
-        pl.lit(late).alias("late"),
-        *("clients", "due", "missed", "rate", "low", "high", "robust_low", "robust_high", "design_effect"),
-        "unmarked",
+    return robust.select(
+        *(*columns, "measure", "late", "clients", "due", "missed", "rate"),
+        low.alias("low"),
+        high.alias("high"),
+        *("robust_low", "robust_high", "design_effect", "unmarked"),
         if_kept=pl.when(of > 0).then(pl.col("missed") / of),
         if_missed=pl.when(of > 0).then((pl.col("missed") + unmarked) / of),
         few=pl.col("due") < FEW,

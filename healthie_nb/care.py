@@ -7,9 +7,9 @@ from typing import Any, Final
 import narwhals as nw
 import polars as pl
 
-from healthie_nb.engines import reduced
+from healthie_nb.engines import reducing
 from healthie_nb.linked import CHART, linked
-from healthie_nb.newcomers import bookings, choice, day_number, is_end, occurred
+from healthie_nb.newcomers import choice, clinical, day_number, is_ahead, is_end, took_place
 from healthie_nb.roles import PROGRAMME_KINDS
 from healthie_nb.stats import FEW, wilson
 from healthie_nb.visits import require
@@ -82,12 +82,12 @@ def standings(
     """One row per client of `states`: id, and `standing`, the reason of the state."""
     require(clients, ["id", "created_at", "is_active", "archived_at", "group_id"], query="clients")
     until, (closing, completed) = day_number(as_of), _completing(programmes)
-    last = _last_visits(visits, as_of, ["appointment_type_id"] if closing else [])
+    columns = ["appointment_type_id"] if closing else []
+    ends = _ends(clinical(visits, as_of, "booked_day", "changed_day", *columns), as_of, columns)
     return (
         clients.lazy()
         .filter((_day("created_at") <= until) | pl.col("created_at").is_null())
-        .join(last.lazy(), left_on="id", right_on="client_id", how="left")
-        .join(bookings(visits, as_of).lazy(), left_on="id", right_on="client_id", how="left")
+        .join(ends, left_on="id", right_on="client_id", how="left")
         .select("id", _standing(until, gap_days, closing, completed))
         .collect(engine="streaming")
     )
@@ -120,17 +120,20 @@ def _day(instant: str) -> pl.Expr:
     return pl.col(instant).dt.date().to_physical().cast(pl.Int64)
 
 
-def _last_visits(visits: Any, as_of: str | date, columns: Sequence[str]) -> pl.DataFrame:
-    """One row per client seen: the last day, and columns of the last visit."""
-    rows = occurred(visits, as_of, *columns)
+def _ends(rows: nw.LazyFrame[Any], as_of: str | date, columns: Sequence[str]) -> pl.LazyFrame:
+    """One row per client seen or booked: last_day seen, columns of that visit, and next_day booked. The big step."""
+    rows = rows.with_columns(is_seen=took_place(as_of), is_ahead=is_ahead(as_of))
+    rows, is_seen = rows.filter(nw.col("is_seen") | nw.col("is_ahead")), nw.col("is_seen")
     if columns:
         # Only visits that begin last are put in order: sorting all of them takes longer than the rest.
-        rows = rows.with_columns(last_at=nw.col("starts_at").max().over("client_id"))
-        rows = rows.filter(nw.col("starts_at") == nw.col("last_at")).with_columns(
-            is_last=is_end(["client_id"], last=True)
-        )
+        last_at = nw.when(is_seen).then(nw.col("starts_at")).max().over("client_id")
+        rows = rows.filter((nw.col("starts_at") == last_at) | nw.col("is_ahead"))
+        rows = rows.with_columns(is_last=is_seen & is_end(["client_id", "is_seen"], last=True))
     last = [nw.when(nw.col("is_last")).then(nw.col(name)).max().alias(name) for name in columns]
-    return reduced(rows.group_by("client_id").agg(nw.col("day").max().alias("last_day"), *last))
+    last_day, next_day = (nw.when(nw.col(name)).then(nw.col("day")) for name in ("is_seen", "is_ahead"))
+    return reducing(
+        rows.group_by("client_id").agg(last_day.max().alias("last_day"), next_day.min().alias("next_day"), *last)
+    )
 
 
 def _standing(until: int, gap_days: int, closing: Collection[str], completed: Collection[str]) -> pl.Expr:
@@ -194,15 +197,17 @@ def worklist(
     [('ada', 7.0, 39.0)]
     """
     until, next_day = day_number(as_of), pl.col("next_day").cast(pl.Int32).cast(pl.Date)
+    rows = clinical(visits, as_of, "booked_day", "changed_day", "provider_id")
+    lately = rows.filter(nw.col("day") >= until - within_days)
     return (
-        _last_visits(visits, as_of, ["provider_id"])
-        .join(_cadences(visits, as_of), on="client_id", how="left")
-        .join(bookings(visits, as_of), on="client_id", how="left")
+        _ends(lately, as_of, ["provider_id"])
+        .join(_cadences(rows.filter(took_place(as_of)), lately), on="client_id", how="left")
         .with_columns(
             cadence_days=pl.when(pl.col("gaps") > 1).then(pl.col("cadence_days")).otherwise(float(usual_days))
         )
         .with_columns(days_overdue=until - pl.col("last_day") - pl.col("cadence_days"))
-        .filter(pl.col("days_overdue") > 0, until - pl.col("last_day") <= within_days)
+        .filter(pl.col("days_overdue") > 0)
+        .collect(engine="streaming")
         .with_columns(next_booking=next_day)
         .sort(pl.col("next_booking").is_not_null(), -pl.col("days_overdue"), "client_id")
         .select(
@@ -217,9 +222,10 @@ def worklist(
     )
 
 
-def _cadences(visits: Any, as_of: str | date) -> pl.DataFrame:
-    """One row per client: how many gaps between days seen, and the median of them."""
-    days = occurred(visits, as_of).select("client_id", "day").unique(["client_id", "day"])
+def _cadences(seen: nw.LazyFrame[Any], lately: nw.LazyFrame[Any]) -> pl.LazyFrame:
+    """One row per client of the lately: how many gaps between days seen, and the median of them. Another big step."""
+    theirs = seen.join(lately.select("client_id").unique(), on="client_id", how="semi")
+    days = theirs.select("client_id", "day").unique(["client_id", "day"])
     gaps = days.with_columns(gap=nw.col("day") - nw.col("day").shift(1).over("client_id", order_by="day"))
     summary = [nw.col("gap").count().alias("gaps"), nw.col("gap").median().alias("cadence_days")]
-    return reduced(gaps.group_by("client_id").agg(*summary)).with_columns(pl.col("cadence_days").cast(pl.Float64))
+    return reducing(gaps.group_by("client_id").agg(*summary)).with_columns(pl.col("cadence_days").cast(pl.Float64))

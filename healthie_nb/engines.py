@@ -38,13 +38,18 @@ def reducible(visits: Any, *needs: str) -> nw.LazyFrame[Any]:
 
 def reduced(rows: nw.LazyFrame[Any]) -> pl.DataFrame:
     """Answer of a metric's big step: a polars frame in no order; on every engine whole numbers Int64, instants UTC."""
+    return reducing(rows).collect(engine="streaming")
+
+
+def reducing(rows: nw.LazyFrame[Any]) -> pl.LazyFrame:
+    """Return the same as `reduced`, which on polars is not made before it is collected with what follows."""
     native = rows.to_native()
     if isinstance(native, pl.LazyFrame):
-        answer = native.collect(engine="streaming")
+        answer = native
     elif rows.implementation.is_duckdb():
-        answer = pl.DataFrame(native)  # by Arrow's C interface: its own .pl() needs pyarrow
+        answer = pl.LazyFrame(native)  # by Arrow's C interface: its own .pl() needs pyarrow
     else:
-        answer = _collected(rows)
+        answer = _collected(rows).lazy()
     return answer.cast({pl.selectors.integer(): pl.Int64, pl.selectors.datetime(): pl.Datetime("us", "UTC")})
 
 
@@ -56,9 +61,9 @@ def by_year(rows: nw.LazyFrame[Any]) -> list[nw.LazyFrame[Any]]:
     if not isinstance(rows.to_native(), pl.LazyFrame):
         return [rows]
     at = nw.col("starts_at")
-    first, last, count = reduced(rows.select(first=at.min(), last=at.max(), count=nw.len())).row(0)
-    if count <= AT_ONCE:
+    if reduced(rows.select(nw.len())).item() <= AT_ONCE:
         return [rows]
+    first, last = reduced(rows.select(first=at.min(), last=at.max())).row(0)
     years = range(first.year, last.year + 1)
     return [
         rows.filter(at >= datetime(year, 1, 1, tzinfo=UTC), at < datetime(year + 1, 1, 1, tzinfo=UTC)) for year in years

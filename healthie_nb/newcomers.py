@@ -120,13 +120,18 @@ def clinical(visits: Any, as_of: str | date, *needs: str) -> nw.LazyFrame[Any]:
 
 
 def occurred(visits: Any, as_of: str | date, *needs: str) -> nw.LazyFrame[Any]:
-    """Clinical visits that occurred up to and including `as_of`; one only checked in, and never marked, did not.
+    """Clinical visits that occurred up to and including `as_of`.
 
     Raises
     ------
     MetricError as `clinical`.
     """
-    return clinical(visits, as_of, *needs).filter(nw.col("status") == "occurred", nw.col("day") <= day_number(as_of))
+    return clinical(visits, as_of, *needs).filter(took_place(as_of))
+
+
+def took_place(as_of: str | date) -> nw.Expr:
+    """Whether a visit occurred up to and including `as_of`; one only checked in, and never marked, did not."""
+    return (nw.col("status") == "occurred") & (nw.col("day") <= day_number(as_of))
 
 
 def is_end(keys: Sequence[str], *, last: bool = False) -> nw.Expr:
@@ -148,12 +153,22 @@ def bookings(visits: Any, as_of: str | date) -> pl.DataFrame:
     -------
     client_id String; next_day Int64, days since 1970-01-01.
     """
-    rows = clinical(visits, as_of, "booked_day", "changed_day")
+    later = clinical(visits, as_of, "booked_day", "changed_day").filter(is_ahead(as_of))
+    return reduced(later.group_by("client_id").agg(nw.col("day").min().alias("next_day")))
+
+
+def is_ahead(as_of: str | date) -> nw.Expr:
+    """Whether a visit lies after `as_of` and was on the books then."""
     until = day_number(as_of)
     stood = ~nw.col("status").is_in(CALLED_OFF) | (nw.col("changed_day") > until)
     booked = nw.col("booked_day").is_null() | (nw.col("booked_day") <= until)
-    later = rows.filter(nw.col("day") > until, stood, booked)
-    return reduced(later.group_by("client_id").agg(nw.col("day").min().alias("next_day")))
+    return (nw.col("day") > until) & stood & booked
+
+
+def is_complete(history_from: str | date) -> pl.Expr:
+    """Whether a client signed up, and was first seen, on or after the day from which history is complete."""
+    since = day_number(history_from, name="history_from")
+    return (pl.col("created_at").dt.date().to_physical() >= since) & (pl.col("first_day") >= since)
 
 
 def known(firsts: pl.DataFrame, clients: pl.DataFrame | None, history_from: str | date | None) -> pl.DataFrame:

@@ -8,7 +8,7 @@ import narwhals as nw
 import polars as pl
 
 from healthie_nb.care import states, worklist
-from healthie_nb.engines import reduced
+from healthie_nb.engines import reducing
 from healthie_nb.flows import flow, funnel
 from healthie_nb.newcomers import (
     KEYS,
@@ -18,6 +18,7 @@ from healthie_nb.newcomers import (
     Split,
     choice,
     day_number,
+    is_complete,
     is_over,
     known,
     occurred,
@@ -258,12 +259,19 @@ def population(
     [('new', 1), ('unknown', 1), ('not seen', 1)]
     """
     require(clients, ["id", "created_at"], query="clients")
-    rows = occurred(visits, as_of).group_by("client_id").agg(nw.col("day").min().alias("first_day"))
-    seen = reduced(rows)
-    new = known(seen, clients, history_from)
-    unseen = clients.select("id").join(seen, left_on="id", right_on="client_id", how="anti")
-    counts = {"new": new.height, "unknown": seen.height - new.height, "not seen": unseen.height}
-    return pl.DataFrame({"standing": list(counts), "clients": list(counts.values())})
+    first_day = nw.col("day").min().alias("first_day")
+    seen = reducing(occurred(visits, as_of).group_by("client_id").agg(first_day))
+    is_seen = pl.col("first_day").is_not_null()
+    is_new = is_seen if history_from is None else is_complete(history_from)
+    return (
+        clients.lazy()
+        .select("id", "created_at")
+        .join(seen, left_on="id", right_on="client_id", how="full")
+        .select(new=is_new.sum(), unknown=is_seen.sum() - is_new.sum(), **{"not seen": is_seen.not_().sum()})
+        .unpivot(variable_name="standing", value_name="clients")
+        .cast({"clients": pl.Int64})
+        .collect(engine="streaming")
+    )
 
 
 def _counts(new: pl.DataFrame, cells: Sequence[Cell], groups: list[str], passed: pl.Expr) -> pl.DataFrame:
