@@ -107,28 +107,33 @@ def beside(
     days_off: Collection[date] = (),
 ) -> pl.DataFrame:
     """Rows of `counts` from the count per period and slice, as `tally` gives it."""
-    step = offset(every)
-    grid = _grid(tally, columns, periods(tally["period"].min(), as_of, step)).lazy()  # type: ignore[arg-type]
+    step, keys = offset(every), ["period", *columns]
+    backs = {"count": "0d", "before": step, "last_year": _YEAR[every]}
+    moved = [
+        tally.lazy().select(*columns, pl.col("period").dt.offset_by(back), pl.col("count").alias(name))
+        for name, back in backs.items()
+    ]
+    together = pl.concat(moved, how="diagonal").group_by(keys).agg(pl.sum(*backs))
+    calendar = periods(tally["period"].min(), as_of, step)  # type: ignore[arg-type]
     began = pl.lit(tally["period"].min(), pl.Date)
-    ahead = {"before": step, "last_year": _YEAR[every]}
-    keys = ["period", *columns]
-    for name, back in ahead.items():
-        earlier = tally.lazy().with_columns(pl.col("period").dt.offset_by(back)).rename({"count": name})
-        is_covered = pl.col("period").dt.offset_by(f"-{back}") >= began
-        grid = grid.join(earlier, on=keys, how="left", nulls_equal=True).with_columns(
-            pl.when(is_covered).then(pl.col(name).fill_null(0))
-        )
-    is_there = pl.any_horizontal(pl.col("count", *ahead) > 0) if columns else pl.lit(value=True)
+    covered = [
+        pl.when(pl.col("period").dt.offset_by(f"-{back}") >= began).then(pl.col(name).fill_null(0))
+        for name, back in backs.items()
+    ]
+    is_there = pl.any_horizontal(pl.col(*backs) > 0) if columns else pl.lit(value=True)
     until = EPOCH + timedelta(days=day_number(as_of) + 1)
     end = pl.min_horizontal(pl.col("period").dt.offset_by(step), pl.lit(until))
     working = pl.business_day_count("period", end, holidays=days_off).cast(pl.Int64)
     return (
-        grid.filter(is_there)
+        calendar.lazy()
+        .join(together, on="period", how="left")
+        .with_columns(covered)
+        .filter(is_there)
         .with_columns(unit=pl.lit(unit), working_days=working, is_open=~is_over("period", every, as_of))
         .with_columns(
             per_working_day=pl.when(pl.col("working_days") > 0).then(pl.col("count") / pl.col("working_days"))
         )
-        .select(*keys, "unit", "count", *ahead, "working_days", "per_working_day", "is_open")
+        .select(*keys, "unit", *backs, "working_days", "per_working_day", "is_open")
         .sort(*keys, nulls_last=True)
         .collect()
     )
@@ -167,13 +172,6 @@ def _minutes(rows: nw.LazyFrame[Any], every: Every, own: Sequence[str]) -> list[
         longest = slots.agg(minutes.max(), nw.col(every).max())  # the period follows from the start: no key
         counted.append(longest.group_by(every, *own).agg(minutes.sum().cast(nw.Int64).alias("count")))
     return counted
-
-
-def _grid(tally: pl.DataFrame, columns: Sequence[str], calendar: pl.DataFrame) -> pl.DataFrame:
-    """Every period with every slice there is, counted 0 where nothing was."""
-    slices = calendar.join(tally.select(columns).unique(), how="cross") if columns else calendar
-    joined = slices.join(tally, on=["period", *columns], how="left", nulls_equal=True)
-    return joined.with_columns(pl.col("count").fill_null(0))
 
 
 def panel(
@@ -219,14 +217,17 @@ def panel(
     began = seen.select(pl.col("first_day").min().cast(pl.Int32).cast(pl.Date)).item()
     # A period's last visit counts at the ends of this and later periods, until there is a later visit or it is too old.
     ends, own = calendar["until"].to_physical().cast(pl.Int64), pl.lit(calendar["period"]).search_sorted(pl.col(every))
-    # In order by numbers for the ids, by text where those are the same: a window takes three times as long.
     is_same = pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift(-1)) for name in ["client_id", *columns])
     after = pl.when(is_same).then(pl.col("place").shift(-1))
     too_old = pl.lit(ends).search_sorted(pl.col("last_day") + days).cast(pl.Int64)
     spans = (
-        seen.select("client_id", "last_day", *columns, place=own.cast(pl.Int64))
-        .sort(pl.col("client_id").hash(), "client_id", *columns, "place")
-        .select(*columns, "place", end=pl.min_horizontal(after, too_old))
+        seen.select("client_id", *columns, place=own.cast(pl.Int64), end=too_old)
+        # Each client's periods together and in order: a window takes three times as long.
+        .sort("place")
+        .group_by("client_id", *columns)
+        .agg("place", "end")
+        .explode("place", "end")
+        .select(*columns, "place", end=pl.min_horizontal("end", after))
         .filter(pl.col("place") < pl.col("end"))
     )
     # One more from where a span begins, one less from where it ends.
