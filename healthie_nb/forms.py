@@ -29,6 +29,7 @@ __all__ = [
     "unready",
 ]
 
+STANDING: Final = pl.Enum(["open", "started", "completed", "withdrawn"])  # of a request
 _REQUEST: Final = (
     "id",
     "form_id",
@@ -74,12 +75,11 @@ def requests(form_requests: pl.DataFrame, clients: pl.DataFrame) -> pl.DataFrame
     >>> requests(asked, pl.DataFrame({"id": ["ada", "bob"], "is_active": [True, False]})).row(0)[:7]
     ('f', 'p', 2, 1, 0, 0, 1)
     """
-    keys, states = ["form_id", "sender_id"], ["open", "started", "completed", "withdrawn"]
+    keys, states = ["form_id", "sender_id"], STANDING.categories
     counts = [(pl.col("state") == state).sum().cast(pl.Int64).alias(state) for state in states]
     of = pl.col("waiting_or_done")
     tally = (
         _standing(form_requests, clients)
-        .lazy()
         .group_by("client_id", *keys)
         .agg(pl.len().cast(pl.Int64).alias("requests"), *counts)
         .with_columns(waiting_or_done=pl.col("requests") - pl.col("withdrawn"))
@@ -151,7 +151,7 @@ def overdue(
     today = EPOCH + timedelta(days=day_number(as_of))
     since = pl.col("date_to_show").dt.date()
     standing = _standing(form_requests, clients)
-    first = standing.select(since.min()).item()
+    first = form_requests.select(pl.col("date_to_show").min().dt.date()).item()
     if first is not None and today < first:
         raise MetricError(f"as_of is {as_of}, and the first request is of {first}: give a day from then on.")
     return (
@@ -165,8 +165,9 @@ def overdue(
             oldest=since.min(),
             form_ids=pl.col("form_id").drop_nulls().unique().sort(),
         )
-        .join(clients.select(client_id="id", provider_id="provider_id"), on="client_id", how="left")
+        .join(clients.lazy().select(client_id="id", provider_id="provider_id"), on="client_id", how="left")
         .with_columns(days=(pl.lit(today) - pl.col("oldest")).dt.total_days())
+        .collect(engine="streaming")
         .sort("oldest", "client_id")
         .select("client_id", "provider_id", "forms", "started", "oldest", "days", "form_ids")
         .pipe(linked, key=key, link=link)
@@ -206,18 +207,18 @@ def unready(readiness: pl.DataFrame, *, key: bytes, link: str = CHART) -> pl.Dat
     return readiness.filter(pl.col("state") != "done").select(columns).pipe(linked, key=key, link=link)
 
 
-def _standing(form_requests: pl.DataFrame, clients: pl.DataFrame) -> pl.DataFrame:
+def _standing(form_requests: pl.DataFrame, clients: pl.DataFrame) -> pl.LazyFrame:
     """Each request with its state; of a client who is archived, or no longer there, one not completed is withdrawn."""
     require(form_requests, _REQUEST, query="form_requests")
     require(clients, ["id", "is_active"], query="clients")
-    active = clients.filter("is_active")["id"]
+    active = clients.lazy().filter("is_active").select(client_id="id", is_waited_for=True)
     state = (
         pl.when(pl.col("filled_form_is_finished"))
-        .then(pl.lit("completed"))
-        .when(pl.col("client_id").is_in(active.implode()).fill_null(value=False).not_())
-        .then(pl.lit("withdrawn"))
+        .then(pl.lit("completed", STANDING))
+        .when(pl.col("is_waited_for").is_null())
+        .then(pl.lit("withdrawn", STANDING))
         .when(pl.col("filled_form_id").is_not_null())
-        .then(pl.lit("started"))
-        .otherwise(pl.lit("open"))
+        .then(pl.lit("started", STANDING))
+        .otherwise(pl.lit("open", STANDING))
     )
-    return form_requests.with_columns(state=state)
+    return form_requests.lazy().join(active, on="client_id", how="left").with_columns(state=state)

@@ -9,7 +9,18 @@ import polars as pl
 
 from healthie_nb.days import instant, night
 from healthie_nb.engines import reduced
-from healthie_nb.newcomers import CALLED_OFF, Every, choice, clinical, day_number, is_over, known, occurred, offset
+from healthie_nb.newcomers import (
+    CALLED_OFF,
+    Every,
+    choice,
+    clinical,
+    day_number,
+    is_over,
+    known,
+    occurred,
+    offset,
+    took_place,
+)
 from healthie_nb.roles import FORM_ROLES
 from healthie_nb.stats import FEW, wilson
 from healthie_nb.visits import MetricError, require
@@ -72,24 +83,25 @@ def readiness(
         raise MetricError(f"days is {days}: give how many days ahead, at least 1.")
     due = _coming(visits, as_of, days)
     role_of = _roles(form_roles, required)
-    done = (
-        _done(filled_forms, role_of)
-        .filter(pl.col("filled_at") < night(as_of, filled_forms["filled_at"]))
-        .select("client_id", "role")
-        .unique()
-        .collect(engine="streaming")
+    done = _done(filled_forms, role_of).filter(pl.col("filled_at") < night(as_of, filled_forms["filled_at"]))
+    steps = [done.select("client_id", "role", state=pl.lit("done")), _asked(form_requests, role_of)]
+    reached = (
+        pl.concat(steps)
+        .join(due.lazy(), on="client_id", how="semi")
+        .group_by("client_id", "role")
+        .agg(pl.col("state").max())  # asked, begun, done: who is further is later in the alphabet
     )
-    asked = _asked(form_requests, role_of)
-    wanted = pl.DataFrame({"role": list(required)}, schema={"role": pl.String})
+    wanted = pl.LazyFrame({"role": list(required)}, schema={"role": pl.String})
     visit = ["starts_at", "client_id", "appointment_id"]
     return (
-        due.join(wanted, how="cross")
-        .join(asked, on=["client_id", "role"], how="left")
-        .join(done.with_columns(is_done=pl.lit(value=True)), on=["client_id", "role"], how="left")
-        .with_columns(state=pl.when("is_done").then(pl.lit("done")).otherwise(pl.col("state").fill_null("not asked")))
+        due.lazy()
+        .join(wanted, how="cross")
+        .join(reached, on=["client_id", "role"], how="left")
+        .with_columns(pl.col("state").fill_null("not asked"))
         .with_columns(is_ready=(pl.col("state") == "done").all().over("appointment_id", "client_id"))
         .select(*due.columns, "role", "state", "is_ready")
         .sort(*visit, pl.col("role").cast(pl.Enum(required)))
+        .collect()
     )
 
 
@@ -97,9 +109,9 @@ def _coming(visits: Any, as_of: str | date, days: int) -> pl.DataFrame:
     """One row per clinical visit on the books of the next days. The big step of `readiness`."""
     until = day_number(as_of)
     rows = clinical(visits, as_of, "provider_id")
-    took_place = rows.filter(nw.col("status") == "occurred", nw.col("day") <= until)
-    seen = took_place.select("client_id").unique().with_columns(seen=nw.lit(1))
     coming = rows.filter(nw.col("day") > until, nw.col("day") <= until + days, ~nw.col("status").is_in(CALLED_OFF))
+    theirs = rows.filter(took_place(as_of)).join(coming.select("client_id"), on="client_id", how="semi")
+    seen = theirs.select("client_id").unique().with_columns(seen=nw.lit(1))
     columns = ["starts_at", "date", "appointment_id", "client_id", "provider_id"]
     with_seen = coming.select(columns).join(seen, on="client_id", how="left")
     return reduced(with_seen.select(*columns, is_first=nw.col("seen").is_null()))
@@ -161,12 +173,13 @@ def before_first_visit(
             nw.col(every).min().alias("period"),
         )
     ).pipe(known, clients, history_from)
-    done = _done(filled_forms, role_of).group_by("client_id", "role").agg(pl.col("filled_at").min())
-    judged = firsts.lazy()
-    for role in required:
-        own = done.filter(role=role).select("client_id", pl.col("filled_at").alias(role))
-        is_done = (pl.col(role) < pl.col("starts_at")).fill_null(value=False).alias(role)
-        judged = judged.join(own, on="client_id", how="left").with_columns(is_done)
+    filled_at = [pl.when(role=role).then("filled_at").min().alias(role) for role in required]
+    done = _done(filled_forms, role_of).group_by("client_id").agg(filled_at)
+    judged = (
+        firsts.lazy()
+        .join(done, on="client_id", how="left")
+        .with_columns((pl.col(required) < pl.col("starts_at")).fill_null(value=False))
+    )
     low, high = wilson("done", "clients")
     columns = [*required, "all"]
     order = pl.col("role").cast(pl.Enum(columns))
@@ -298,13 +311,13 @@ def _done(filled_forms: pl.DataFrame, role_of: pl.DataFrame) -> pl.LazyFrame:
     )
 
 
-def _asked(form_requests: pl.DataFrame, role_of: pl.DataFrame) -> pl.DataFrame:
-    """One row per client and role with a request not done. Columns: client_id, role, state (asked, begun)."""
+def _asked(form_requests: pl.DataFrame, role_of: pl.DataFrame) -> pl.LazyFrame:
+    """Return the requests not done. Columns: client_id, role, state (asked, begun)."""
     require(form_requests, _ASKED, query="form_requests")
     state = pl.when(pl.col("filled_form_id").is_not_null()).then(pl.lit("begun")).otherwise(pl.lit("asked"))
     return (
-        form_requests.filter(~pl.col("filled_form_is_finished").fill_null(value=False))
-        .join(role_of, on="form_id")
-        .group_by("client_id", "role")
-        .agg(state.max().alias("state"))
+        form_requests.lazy()
+        .filter(~pl.col("filled_form_is_finished").fill_null(value=False))
+        .join(role_of.lazy(), on="form_id")
+        .select("client_id", "role", state=state)
     )
