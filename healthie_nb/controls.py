@@ -27,14 +27,15 @@ def day(label: str, value: date, *, most: date | None = None) -> ipywidgets.Date
 
 
 def number(label: str, value: int, *, least: int, most: int) -> ipywidgets.BoundedIntText:
-    """Whole number within bounds, as wide as its label."""
+    """Whole number within bounds, which its label tells: what is typed beyond them becomes the nearest."""
+    told = f"{label} ({least}-{most})"
     return ipywidgets.BoundedIntText(
         value=value,
         min=least,
         max=most,
-        description=label,
+        description=told,
         style=_ABOVE,
-        layout=_layout(f"{max(6, len(label) * 0.55):.0f}em", INPUT),
+        layout=_layout(f"{max(6, len(told) * 0.55):.0f}em", INPUT),
     )
 
 

@@ -282,17 +282,15 @@ def _counts(new: pl.DataFrame, cells: Sequence[Cell], groups: list[str], passed:
         *(is_in.sum().cast(pl.Int64).alias(f"eligible_{k}") for k, is_in in had_time.items()),
         *((is_in & pl.col(f"came_{k}")).sum().cast(pl.Int64).alias(f"returned_{k}") for k, is_in in had_time.items()),
     )
-    return pl.concat(
-        wide.select(
-            *groups,
-            pl.lit(cell.period, pl.Int64).alias("period"),
-            pl.lit(cell.label).alias("label"),
-            "clients",
-            eligible=f"eligible_{cell.period}",
-            returned=f"returned_{cell.period}",
-        )
-        for cell in cells
-    )
+    periods, labels = pl.Series([cell.period for cell in cells]), pl.Series([cell.label for cell in cells])
+    counted = {name: pl.concat_list(f"{name}_{k}" for k in had_time) for name in ("eligible", "returned")}
+    return wide.select(
+        *groups,
+        pl.lit(periods.implode()).first().alias("period"),
+        pl.lit(labels.implode()).first().alias("label"),
+        "clients",
+        **counted,
+    ).explode("period", "label", "eligible", "returned")
 
 
 def _rated(counts: pl.DataFrame, is_whole: pl.Expr) -> pl.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -10,7 +11,7 @@ from healthie_nb.newcomers import offset
 from healthie_nb.stats import FEW as LEAST
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from healthie_nb.newcomers import Every
 
@@ -20,6 +21,14 @@ ALL: Final = "all"  # the series of what is not split
 OPEN: Final = "Hatched or hollow: not over yet, and still changing"
 DAY: Final = "%-d %b %Y"
 NOBODY: Final = "none"  # where an id is null
+# What the values of a column are, where it is not called so itself.
+NOUNS: Final = {
+    "provider_id": "provider",
+    "appointment_type_id": "appointment type",
+    "form_id": "form",
+    "source_name": "source",
+    "is_first": "first visit",
+}
 
 
 def share(rate: str = "rate", *, few: bool = True) -> pl.Expr:
@@ -78,6 +87,40 @@ def told(count: float | None) -> str:
     return "too few to tell" if count is None else f"{count:,}"
 
 
+def plural(one: str) -> str:
+    """Noun of several.
+
+    Examples
+    --------
+    >>> plural("appointment type"), plural("modality"), plural("day")
+    ('appointment types', 'modalities', 'days')
+    """
+    return re.sub("(?<![aeiou])y$", "ie", one) + "s"
+
+
+def several(count: float | None, one: str) -> str:
+    """Say how many there are of what.
+
+    Examples
+    --------
+    >>> several(1, "week"), several(1234, "week"), several(0, "week")
+    ('1 week', '1,234 weeks', '0 weeks')
+    """
+    return f"{told(count)} {one if count == 1 else plural(one)}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """List words as people do.
+
+    Examples
+    --------
+    >>> listed(["Ada"]), listed(["Ada", "Bob", "Cy"])
+    ('Ada', 'Ada, Bob and Cy')
+    """
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def period(column: str, every: Every) -> pl.Expr:
     """Calendar period as people say it: Jan 2026, Q1 2026, or a week by its first day, 5 Jan 2026.
 
@@ -116,9 +159,11 @@ def named(column: str, names: Mapping[str, str] | None) -> pl.Expr:
     return pl.col(column).replace(dict(names or {})).fill_null(NOBODY)
 
 
-def remarks(table: pl.DataFrame, *, synthetic: bool, n: str | None = None, open_: str = OPEN) -> tuple[str, ...]:
+def remarks(
+    table: pl.DataFrame, *, synthetic: bool, n: str | None = None, open_: str = OPEN, few: str = FEW
+) -> tuple[str, ...]:
     """Remarks due under a title: synthetic data, what is open, and what stands on few; `n` is what "few" counts."""
     is_few = n is not None and (table["few"] & (table[n] > 0)).any()
     is_open = "is_open" in table.columns and bool(table["is_open"].any())
-    said = {SYNTHETIC: synthetic, open_: is_open, f"{FEW} {(n or '').replace('_', ' ')}": is_few}
+    said = {SYNTHETIC: synthetic, open_: is_open, f"{few} {(n or '').replace('_', ' ')}": is_few}
     return tuple(remark for remark, is_due in said.items() if is_due)

@@ -40,7 +40,7 @@ def test_every_control_redraws_chart_and_table(lab: Lab) -> None:
     drawing, table = lab.drawing, lab.table
     choices = {"By": "quarter", "Measure": "days 31-90"}
     lists = ("Provider", "Appointment type", "Role", "Modality")
-    inputs = {"Months": "6", "From": "2025-07-01", "until": "2026-02-28", "As of": "2026-05-31"}
+    inputs = {"Months (1-60)": "6", "From": "2025-07-01", "Until": "2026-02-28", "As of": "2026-05-31"}
     for label in (*choices, *lists, *inputs):
         before = lab.explorer.inner_text()
         if label in inputs:
@@ -79,7 +79,7 @@ def test_every_view_is_drawn_and_listed(lab: Lab) -> None:
 
 
 def test_impossible_dates_say_so_in_words(lab: Lab) -> None:
-    until = lab.control("until")
+    until = lab.control("Until")
     until.fill("2024-12-31")
     until.press("Tab")
     expect(lab.explorer.get_by_role("status").first).to_contain_text("first day is after the last")

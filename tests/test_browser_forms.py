@@ -84,16 +84,16 @@ def test_every_control_changes_what_is_shown(lab: Lab) -> None:
     """Each is used once, in a view that it bears on, whose sentence tells of it."""
     sentence = lab.explorer.get_by_role("status").first
     used = [
-        ("Notes signed in time", "took place", {"Split by": "role", "Signed within hours": 24, "As of": "2026-06-20"}),
-        ("Open notes", "no signed note", {"From": "2026-06-15", "until": "2026-06-25", "Modality": "In Person"}),
+        ("Notes signed in time", "took place", {"Split by": "role", "Signed within hours (1-720)": 24, "As of": "2026-06-20"}),
+        ("Open notes", "no signed note", {"From": "2026-06-15", "Until": "2026-06-25", "Modality": "In Person"}),
         (
             "Forms of coming visits",
             "are coming",
-            {"Days ahead": 3, "Role": "follow-up", "Appointment type": "Follow-up visit"},
+            {"Days ahead (1-60)": 3, "Role": "follow-up", "Appointment type": "Follow-up visit"},
         ),
         ("Overdue notes", "after 72 hours", {"Signed within hours": 24, "Provider": "Greta Mbeki"}),
         ("Requests now", "requests", {"Form": "Consent to treatment", "Provider": "Greta Mbeki"}),
-        ("Overdue", "waiting", {"Overdue after days": 200}),
+        ("Overdue", "waiting", {"Overdue after days (0-365)": 200}),
     ]
     for title, said, controls in used:
         lab.control("Show").select_option(title)
@@ -111,8 +111,8 @@ def test_every_control_changes_what_is_shown(lab: Lab) -> None:
 
 
 def test_impossible_choice_says_so_in_words(lab: Lab) -> None:
-    lab.control("until").fill("2026-01-01")
-    lab.control("until").press("Tab")
+    lab.control("Until").fill("2026-01-01")
+    lab.control("Until").press("Tab")
     expect(lab.explorer.get_by_role("status").first).to_contain_text("first day is after the last")
     expect(lab.explorer.locator("svg.marks")).to_be_hidden()
     lab.press("Reset")

@@ -273,6 +273,34 @@ def test_heat_map_can_be_heard() -> None:
     )
 
 
+def test_many_columns_are_narrow_and_say_what_is_not_written() -> None:
+    """Of the second cohort's 30 months one may be over by 2 June; the others keep no place."""
+    long = retention.cohorts(SEEN, as_of="2026-06-02", measure="on", periods=30)
+    drawn = charts.cohorts(long, every="month", synthetic=True).to_dict()
+    cells = pl.DataFrame(drawn["datasets"]["cells"])
+    assert cells.select("cohort", "label").rows() == [
+        *(("Jan 2026", f"month {k}") for k in range(1, 31)),
+        ("May 2026", "month 1"),
+    ]
+    assert not cells["is_written"].any()
+    assert drawn["width"] == {"step": 14}
+    assert drawn["title"]["subtitle"][-2:] == [
+        "Pale: under 30 eligible",
+        "Blank: nobody has had that long yet. Numbers are in the table",
+    ]
+    written = vl_convert.vegalite_to_svg(drawn)
+    assert "0%*" not in written
+    assert written.count('class="mark-rect role-mark') == 1
+
+
+def test_cells_that_may_not_be_told_are_not_said_to_be_of_nobody() -> None:
+    long = retention.cohorts(SEEN, as_of="2026-06-02", measure="on", periods=30)
+    hidden = pl.when(pl.col("period") > 1)
+    blank = long.with_columns(hidden.then(pl.col(name)).alias(name) for name in ("eligible", "returned", "rate"))
+    drawn = charts.cohorts_parts(blank, every="month", synthetic=True)
+    assert drawn["title"]["subtitle"][-1].startswith("Blank: nobody has had that long yet, or too few to tell.")
+
+
 def test_split_cohorts_are_refused() -> None:
     with pytest.raises(MetricError, match="split by provider_id"):
         charts.cohorts(

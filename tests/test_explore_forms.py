@@ -108,13 +108,13 @@ def test_impossible_days_are_refused_in_words(known: dict[str, Any], show: str) 
 @pytest.mark.parametrize(
     ("show", "words"),
     [
-        ("notes", "No visit took place on these days among "),
-        ("notes by week", "No visit took place on these days among "),
-        ("open notes", "No visit of these days lacks a signed note on 2026-06-30 among "),
-        ("overdue notes", "No note of these days is overdue by 72 hours on 2026-06-30 among "),
-        ("coming visits", "Nobody comes in the 7 days after 2026-06-30 among "),
-        ("who lacks forms", "Nobody comes in the 7 days after 2026-06-30 among "),
-        ("measures", "No outcome measure is due of new clients among "),
+        ("notes", "No visit took place on these days for appointment type "),
+        ("notes by week", "No visit took place on these days for appointment type "),
+        ("open notes", "No visit of these days lacks a signed note on 2026-06-30 for appointment type "),
+        ("overdue notes", "No note of these days is overdue by 72 hours on 2026-06-30 for appointment type "),
+        ("coming visits", "Nobody comes in the 7 days after 2026-06-30 for appointment type "),
+        ("who lacks forms", "Nobody comes in the 7 days after 2026-06-30 for appointment type "),
+        ("measures", "No outcome measure is due of new clients for appointment type "),
     ],
 )
 def test_view_of_nobody_says_so_in_words(known: dict[str, Any], show: str, words: str) -> None:

@@ -143,7 +143,7 @@ def test_it_says_how_many_visits_and_clients_remain(notebook: dict[str, Any]) ->
     theirs = visits.filter(pl.col("date").dt.strftime("%Y-%m") == "2026-06", pl.col("provider_id") == provider)
     assert repr(shown).startswith(
         f"{theirs.height:,} of {visits.height:,} visits, {theirs['client_id'].n_unique():,} of "
-        f"{visits['client_id'].n_unique():,} clients among {name}, in rows: "
+        f"{visits['client_id'].n_unique():,} clients for provider {name}, in rows: "
     )
     assert shown.rows["count"].sum() == theirs.height
 

@@ -16,6 +16,7 @@ from healthie_nb.engines import reduced
 from healthie_nb.live import Answer, Show
 from healthie_nb.newcomers import day_number, occurred
 from healthie_nb.visits import MetricError
+from healthie_nb.wording import listed, plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -34,7 +35,7 @@ WHICH: Final = {
 LABELS: Final = {
     "as_of": "As of",
     "start": "From",
-    "end": "until",
+    "end": "Until",
     "every": "By",
     "months": "Months",
     "weeks_ahead": "Weeks ahead",
@@ -211,11 +212,25 @@ def show(
 
 
 def said(chosen: Mapping[str, Any], names: Mapping[str, Mapping[str, str]]) -> str:
-    """Tell in words what was chosen: " among Ada and Intake", or nothing."""
+    """Tell in words what was chosen, or nothing.
+
+    Examples
+    --------
+    >>> nothing = {"appointment_type_ids": (), "modalities": ()}
+    >>> names = {"provider_id": {"7": "Dr Ada", "8": "Dr Bob"}, "role": {"intake": "intake"}}
+    >>> said({"provider_ids": ("7", "8"), "roles": ("intake",), **nothing}, names)
+    ' for providers Dr Ada and Dr Bob, role intake'
+    """
     words = [
-        ", ".join(names[column][key] for key in chosen[name]) for name, (column, _) in WHICH.items() if chosen[name]
+        _these(label.lower(), [names[column][key] for key in chosen[name]])
+        for name, (column, label) in WHICH.items()
+        if chosen[name]
     ]
-    return f" among {' and '.join(words)}" if words else ""
+    return f" for {', '.join(words)}" if words else ""
+
+
+def _these(noun: str, values: list[str]) -> str:
+    return f"{noun if len(values) == 1 else plural(noun)} {listed(values)}"
 
 
 def call(function: str, *given: str, **options: Any) -> str:
