@@ -84,7 +84,11 @@ def test_every_control_changes_what_is_shown(lab: Lab) -> None:
     """Each is used once, in a view that it bears on, whose sentence tells of it."""
     sentence = lab.explorer.get_by_role("status").first
     used = [
-        ("Notes signed in time", "took place", {"Split by": "role", "Signed within hours (1-720)": 24, "As of": "2026-06-20"}),
+        (
+            "Notes signed in time",
+            "took place",
+            {"Split by": "role", "Signed within hours (1-720)": 24, "As of": "2026-06-20"},
+        ),
         ("Open notes", "no signed note", {"From": "2026-06-15", "Until": "2026-06-25", "Modality": "In Person"}),
         (
             "Forms of coming visits",

@@ -74,7 +74,7 @@ def rates_parts(
     >>> table = table.filter(measure="no-show", late="status")
     >>> chart = rates(table, every="month", synthetic=True)
     >>> print(chart.to_dict()["description"])  # doctest: +NORMALIZE_WHITESPACE
-    Lines of the share of due visits missed over 1 periods, Jan 2026 to Jan 2026: between 25% and 25%; last closed
+    Lines of the share of due visits missed over 1 period, Jan 2026 to Jan 2026: between 25% and 25%; last closed
     25%* of 4 (all).
     """
     shown = table.with_columns(series=tables.rates_series(table, names)).filter(pl.col("due") > 0)
@@ -119,7 +119,7 @@ def cancellations_parts(
     >>> seen = example({"ada": ["2026-01-05", "2026-01-12 Cancelled"]})
     >>> table = volume.cancellations(seen, as_of="2026-01-31")
     >>> cancellations(table, synthetic=True).to_dict()["description"]
-    'Bars of 1 cancelled visits. nobody said: 1.'
+    'Bars of 1 cancelled visit. nobody said: 1.'
     """
     cells = tables.cancelled(table, names)
     summed = cells.group_by("row", maintain_order=True).agg(total=pl.col("count").sum())
@@ -134,7 +134,7 @@ def cancellations_parts(
         text=pl.format("{}  ·  {}", wording.number("total"), "text"),
     )
     told = "; ".join(f"{row}: {total:,}" for row, total in ends.select("row", "total").rows())
-    said = f"Bars of {cells['count'].sum():,} cancelled visits. {told or 'None'}."
+    said = f"Bars of {wording.several(int(cells['count'].sum()), 'cancelled visit')}. {told or 'None'}."
     notes = wording.remarks(cells, synthetic=synthetic)
     return data.parts(tables.cancelled_title(table), notes, said, rows=rows, ends=ends)
 
@@ -159,7 +159,7 @@ def unmarked_parts(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, 
     >>> seen = seen.with_columns(status=pl.Series(["unrecorded", "occurred"]))
     >>> table = volume.unmarked(seen, as_of="2026-01-07")
     >>> unmarked(table, synthetic=True).to_dict()["description"]
-    'Bars of 1 unmarked visits by provider. none: 1.'
+    'Bars of 1 unmarked visit by provider. none: 1.'
     """
     cells = tables.aged(table, names)
     is_open = pl.col("age") == tables.AGED[0]
@@ -169,7 +169,7 @@ def unmarked_parts(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str, 
         total=pl.col("count").sum(), text=pl.format("{}", wording.number(pl.col("count").sum()))
     )
     told = "; ".join(f"{row}: {text}" for row, _, text in ends.rows())
-    said = f"Bars of {cells['count'].sum():,} unmarked visits by provider. {told or 'None'}."
+    said = f"Bars of {wording.several(int(cells['count'].sum()), 'unmarked visit')} by provider. {told or 'None'}."
     notes = (*wording.remarks(table, synthetic=synthetic), *([YOUNG] if rows["is_open"].any() else []))
     return data.parts(tables.UNMARKED, notes, said, rows=rows, ends=ends)
 
@@ -300,12 +300,12 @@ def funnel_plot_parts(
     >>> seen = example({"ada": ["2026-01-05", "2026-01-12 No-Show"]}).with_columns(provider_id=pl.lit("p"))
     >>> table = volume.funnel_plot(seen, as_of="2026-01-31")
     >>> funnel_plot(table, synthetic=True).to_dict()["description"]
-    'Points of 1 providers against limits. Outside the 95 % limits: nobody.'
+    'Points of 1 provider against limits. Outside the 95 % limits: nobody.'
     """
     effect = pl.col("design_effect").round(1)
     name = wording.named("provider_id", names)
     return limits.parts(
-        table, name, tables.FUNNEL, hits="missed", of="due", synthetic=synthetic, who="providers", effect=effect
+        table, name, tables.FUNNEL, hits="missed", of="due", synthetic=synthetic, who="provider", effect=effect
     )
 
 
@@ -342,7 +342,7 @@ def rebooked_parts(
     >>> table = volume.rebooked(seen, as_of="2026-01-31")
     >>> chart = rebooked(table, every="month", synthetic=True)
     >>> print(chart.to_dict()["description"])  # doctest: +NORMALIZE_WHITESPACE
-    Lines of the share of visits after which a next one was booked over 1 periods, Jan 2026 to Jan 2026: between 50%
+    Lines of the share of visits after which a next one was booked over 1 period, Jan 2026 to Jan 2026: between 50%
     and 50%; last closed 50%* of 2 (all).
     """
     shown = table.with_columns(series=series_of(table, names)).sort("series", "period", maintain_order=True)

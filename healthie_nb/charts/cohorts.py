@@ -13,7 +13,7 @@ from healthie_nb.charts.marks import QUIET, WILSON, told, told_of
 from healthie_nb.stats import FEW as LEAST
 from healthie_nb.tables.cohorts import RETURNED, SETTLING, unsplit
 from healthie_nb.wording import FEW as STARRED
-from healthie_nb.wording import interval, period, remarks, share
+from healthie_nb.wording import interval, period, remarks, several, share
 
 if TYPE_CHECKING:
     from healthie_nb.newcomers import Every
@@ -120,7 +120,6 @@ def cohorts_parts(table: pl.DataFrame, *, every: Every, synthetic: bool) -> dict
         rate=pl.col("rate").round(4),
         text=share(),
         interval=interval(),
-        is_written=pl.lit(not is_narrow) & pl.col("rate").is_not_null(),
     )
     marked = PALE if is_narrow else STARRED
     notes = remarks(table, synthetic=synthetic, n="eligible", open_=SETTLING, few=marked)
@@ -129,7 +128,7 @@ def cohorts_parts(table: pl.DataFrame, *, every: Every, synthetic: bool) -> dict
         return {**parts(RETURNED, notes, said, cells=cells), **_sized(WIDE)}
     # Those with a rate, and those that keep the place of a row or column.
     is_first = pl.any_horizontal(pl.col(name) == pl.col(name).first() for name in ("cohort", "label"))
-    drawn = cells.filter(pl.col("rate").is_not_null() | is_first)
+    drawn = cells.filter(pl.col("rate").is_not_null() | is_first).with_columns(is_narrow=pl.lit(value=True))
     return {**parts(RETURNED, [*notes, *_narrow_notes(cells)], said, cells=drawn), **_sized(NARROW)}
 
 
@@ -150,9 +149,10 @@ def _description(cells: pl.DataFrame) -> str:
     if cohorts.is_empty():
         return "Heat map without cohorts."
     lowest, highest = (cells.select(low=pl.col("rate").min(), high=pl.col("rate").max()).fill_null(0.0)).row(0)
+    clients = several(int(cohorts["clients"].sum()), "new client")
     return (
-        f"Heat map of {cohorts.height} cohorts, {cohorts['cohort'][0]} to {cohorts['cohort'][-1]}, "
-        f"{cohorts['clients'].sum():,} new clients in all, by time since the first visit, {cells['label'][0]} to "
+        f"Heat map of {several(cohorts.height, 'cohort')}, {cohorts['cohort'][0]} to {cohorts['cohort'][-1]}, "
+        f"{clients} in all, by time since the first visit, {cells['label'][0]} to "
         f"{cells['label'][-1]}. The share that returned lies between {lowest:.0%} and {highest:.0%}."
     )
 
@@ -201,7 +201,7 @@ def _strokes(width: int, height: int, count: int) -> str:
 def _written(base: alt.Chart) -> alt.Chart:
     ink = alt.when(FEW).then(alt.value(display.INK)).when(f"datum.rate > {DARK}").then(alt.value("white"))
     cells: alt.Chart = (
-        base.transform_filter("datum.is_written")
+        base.transform_filter("isValid(datum.rate) && !datum.is_narrow")
         .mark_text(fontSize=12, aria=False)
         .encode(text="text:N", tooltip=told(TOLD), color=ink.otherwise(alt.value("#1b1b1b")))
     )

@@ -138,7 +138,8 @@ def trend_said(what: str, rows: pl.DataFrame) -> str:
     )
     low, high = rows.select(low=pl.col("rate").min(), high=pl.col("rate").max()).row(0)
     between = "no share can be told" if low is None else f"between {low:.0%} and {high:.0%}"
+    over = wording.several(rows["period"].n_unique(), "period")
     return (
-        f"Lines of the {what} over {rows['period'].n_unique()} periods, {rows['period'][0]} to {rows['period'][-1]}: "
+        f"Lines of the {what} over {over}, {rows['period'][0]} to {rows['period'][-1]}: "
         f"{between}; last closed {', '.join(latest)}."
     )

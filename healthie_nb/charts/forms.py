@@ -94,7 +94,7 @@ def before_first_visit_parts(
     >>> table = forms.before_first_visit(seen, filled, roles, as_of="2026-01-31", required=["consent"])
     >>> chart = before_first_visit(table, every="month", synthetic=True)
     >>> print(chart.to_dict()["description"])  # doctest: +NORMALIZE_WHITESPACE
-    Lines of the share of clients who had filled the forms over 1 periods, Jan 2026 to Jan 2026: between 50% and
+    Lines of the share of clients who had filled the forms over 1 period, Jan 2026 to Jan 2026: between 50% and
     50%; last closed 50%* of 2 (consent), 50%* of 2 (all of these).
     """
     rows = table.select(*data.period("period", every), tables.role_of("series"), *data.rated("done", "clients"))

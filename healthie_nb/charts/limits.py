@@ -50,8 +50,8 @@ def parts(
     )
     outside = rows.filter(~pl.col("is_within").fill_null(value=True)).select("row", "text", "n", "standing").rows()
     told = "; ".join(f"{row} {text} of {n:,}, {standing}" for row, text, n, standing in outside)
-    said = f"Points of {rows.height} {who} against limits. Outside the 95 % limits: {told or 'nobody'}."
-    notes = (*wording.remarks(table, synthetic=synthetic, n=of), SAID.format(who))
+    said = f"Points of {wording.several(rows.height, who)} against limits. Outside the 95 % limits: {told or 'nobody'}."
+    notes = (*wording.remarks(table, synthetic=synthetic, n=of), SAID.format(wording.plural(who)))
     return data.parts(title, notes, said, rows=rows, limits=_limits(table, of))
 
 

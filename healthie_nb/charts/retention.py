@@ -10,7 +10,7 @@ import polars as pl
 from healthie_nb import wording
 from healthie_nb.charts import data, limits, marks
 from healthie_nb.tables import retention as tables
-from healthie_nb.tables.cohorts import plural_of, second_visit_title, series_of, split_of
+from healthie_nb.tables.cohorts import noun_of, second_visit_title, series_of, split_of
 from healthie_nb.visits import MetricError
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def second_visit_parts(
     >>> table = retention.cohorts(example(seen), as_of="2026-06-30")
     >>> chart = second_visit(table, every="month", synthetic=True)
     >>> print(chart.to_dict()["description"])  # doctest: +NORMALIZE_WHITESPACE
-    Lines of the share of new clients who came again over 1 periods, Jan 2026 to Jan 2026: between 50% and 50%; last
+    Lines of the share of new clients who came again over 1 period, Jan 2026 to Jan 2026: between 50% and 50%; last
     closed 50%* of 2 (all).
     """
     if table["label"].n_unique() > 1:
@@ -112,7 +112,7 @@ def chance_limits_parts(
     'Points of 2 providers against limits. Outside the 95 % limits: q 40% of 40, below 99.8 %.'
     """
     title = second_visit_title(table)
-    name, who = series_of(table, names), plural_of(table)
+    name, who = series_of(table, names), noun_of(table)
     return limits.parts(table, name, title, hits="returned", of="eligible", synthetic=synthetic, who=who)
 
 
@@ -220,7 +220,7 @@ def states_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]:
     >>> table = retention.states(example({"ada": ["2026-01-01"]}), clients, as_of="2026-06-01")
     >>> chart = states(table, synthetic=True)
     >>> print(chart.to_dict()["description"])  # doctest: +NORMALIZE_WHITESPACE
-    Bars of 1 clients by where they stand. in care: seen lately: 0  ·  0%*; in care: booked: 0  ·  0%*; completed:
+    Bars of 1 client by where they stand. in care: seen lately: 0  ·  0%*; in care: booked: 0  ·  0%*; completed:
     programme: 0  ·  0%*; completed: closing visit: 0  ·  0%*; lapsed: not seen: 1  ·  100%*; unknown: archived: 0  ·
     0%*; unknown: no visit yet: 0  ·  0%*.
     """
@@ -238,7 +238,7 @@ def states_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]:
     ends = rows.select("row", total="count", text=pl.format("{}  ·  {}", wording.number("count"), "text"))
     reached = pl.concat([ends, table.select(*data.reach(pl.lit(total)))], how="horizontal")
     told = (f"{row}: {text}" for row, _, text in ends.rows())
-    said = f"Bars of {wording.told(total)} clients by where they stand. {'; '.join(told)}."
+    said = f"Bars of {wording.several(total, 'client')} by where they stand. {'; '.join(told)}."
     remarks = wording.remarks(table, synthetic=synthetic, n="clients")
     return data.parts(tables.STATES, remarks, said, rows=data.placed(rows), ends=data.placed(reached, "total"))
 
@@ -272,7 +272,7 @@ def flow_parts(
     >>> table = retention.flow(seen, as_of="2026-03-31")
     >>> chart = flow(table, every="month", synthetic=True)
     >>> print(chart.to_dict()["description"])  # doctest: +NORMALIZE_WHITESPACE
-    Columns of 3 periods. On average of the closed ones, 1 clients were seen, 1 of them new, and 1 of the period
+    Columns of 3 periods. On average of the closed ones, 1 client was seen, 1 of them new, and 1 of the period
     before left.
     """
     index = ["at", "until", "period", "is_open", "state", "n"]
@@ -280,12 +280,13 @@ def flow_parts(
     gone = _each(table, every, ["left"], index).with_columns(foot=pl.lit(0, pl.Int64), top=-pl.col("count"))
     rows = pl.concat([kept, gone])
     closed = table.filter(~pl.col("is_open")).select("active", "new", "left")
-    said = f"Columns of {table.height} periods."
+    said = f"Columns of {wording.several(table.height, 'period')}."
     if not closed.null_count().sum_horizontal().item():  # of some alone it would be another average
         means = closed.mean().fill_null(0.0).row(0)
-        said = f"{said} On average of the closed ones, " + (
-            "{:,.0f} clients were seen, {:,.0f} of them new, and {:,.0f} of the period before left.".format(*means)
-        )
+        active, new, left = map(round, means)
+        seen = f"{wording.several(active, 'client')} {'was' if active == 1 else 'were'} seen"
+        those = f"{new:,} of them new, and {left:,} of the period before left"
+        said = f"{said} On average of the closed ones, {seen}, {those}."
     marked = data.marked(rows, f"clients seen per {every}", targets, annotations)
     return data.parts(tables.FLOW, wording.remarks(table, synthetic=synthetic), said, rows=rows, **marked)
 

@@ -109,7 +109,7 @@ def notes_over_time_parts(
     >>> table = forms.notes(seen, pl.DataFrame(signed), as_of="2026-01-31", every="month", by=[])
     >>> chart = notes_over_time(table, every="month", synthetic=True)
     >>> print(chart.to_dict()["description"])  # doctest: +NORMALIZE_WHITESPACE
-    Lines of the share of visits with a note signed in time over 1 periods, Jan 2026 to Jan 2026: between 50% and
+    Lines of the share of visits with a note signed in time over 1 period, Jan 2026 to Jan 2026: between 50% and
     50%; last closed 50%* of 2 (all).
     """
     due = tables.dated(table).filter(pl.col("due") > 0)
@@ -140,7 +140,7 @@ def open_notes_parts(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str
     >>> signed = [{"appointment_id": "0", "signings": [{"signed_at": seen["starts_at"][0]}], "filled_at": None}]
     >>> table = forms.open_notes(seen, pl.DataFrame(signed), as_of="2026-01-31")
     >>> open_notes(table, synthetic=True).to_dict()["description"]
-    'Bars of 1 visits without a signed note, 1 of them older than three days. none: 1.'
+    'Bars of 1 visit without a signed note, 1 of them older than three days. none: 1.'
     """
     rows = tables.most_open(table).select(
         wording.named("provider_id", names).alias("row"),
@@ -156,7 +156,8 @@ def open_notes_parts(table: pl.DataFrame, *, synthetic: bool, names: Mapping[str
     ends = ends.with_columns(text=wording.number("total"))
     total, old = rows["count"].sum(), rows.filter(pl.col("series") != YOUNG)["count"].sum()
     told = "; ".join(f"{row}: {text}" for row, _, text in ends.rows())
-    said = f"Bars of {total:,} visits without a signed note, {old:,} of them older than three days. {told}."
+    visits = wording.several(int(total), "visit")
+    said = f"Bars of {visits} without a signed note, {old:,} of them older than three days. {told}."
     return data.parts(tables.OPEN_NOTES, tables.open_remarks(table, synthetic=synthetic), said, rows=rows, ends=ends)
 
 

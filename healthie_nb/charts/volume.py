@@ -151,8 +151,8 @@ def _columns_said(totals: pl.DataFrame, compare_to: str) -> str:
     beside = f", {compare_to} {last['said']}" if compare_to and last["compared"] is not None else ""
     low, high = totals.select(low=pl.col("total").min(), high=pl.col("total").max()).row(0)
     return (
-        f"Columns of {totals.height} periods, {totals['period'][0]} to {totals['period'][-1]}: between "
-        f"{wording.told(low)} and {wording.told(high)}; last closed {last['period']}, "
+        f"Columns of {wording.several(totals.height, 'period')}, {totals['period'][0]} to {totals['period'][-1]}: "
+        f"between {wording.told(low)} and {wording.told(high)}; last closed {last['period']}, "
         f"{wording.told(last['total'])}{beside}."
     )
 
@@ -197,7 +197,8 @@ def panel_parts(
     rows = shaped.with_columns(state=filling)
     ends = rows.group_by("series", maintain_order=True).last().select("series", "count").rows()
     said = ", ".join(f"{wording.told(count)} ({series})" for series, count in ends)
-    description = f"Lines of clients under care over {rows['period'].n_unique()} periods; last {said or 'nobody'}."
+    over = wording.several(rows["period"].n_unique(), "period")
+    description = f"Lines of clients under care over {over}; last {said or 'nobody'}."
     marked = data.marked(rows, "clients under care", targets, annotations)
     notes = tables.panel_notes(table, synthetic=synthetic)
     return data.parts(tables.PANEL, notes, description, rows=rows, **marked)
@@ -225,7 +226,7 @@ def booked_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]:
     >>> seen = example({"ada": ["2026-01-05", "2026-01-12"], "bob": ["2026-01-13"]}).with_columns(booked_at=made)
     >>> table = volume.booked(seen, as_of="2026-01-11", weeks=1)
     >>> booked(table, synthetic=True).to_dict()["description"]
-    'Bars of clinical visits booked for 1 coming weeks. 12 Jan to 18 Jan: 2, usual 1.0.'
+    'Bars of clinical visits booked for 1 coming week. 12 Jan to 18 Jan: 2, usual 1.0.'
     """
     rows = one_slice(table).select(
         tables.week().alias("row"),
@@ -237,7 +238,7 @@ def booked_parts(table: pl.DataFrame, *, synthetic: bool) -> dict[str, Any]:
     )
     told = (f"{row}: {said.replace('  ·  ', ', ')}" for row, said in rows.select("row", "said").rows())
     notes = (*wording.remarks(table, synthetic=synthetic), READ)
-    said = f"Bars of clinical visits booked for {rows.height} coming weeks. {'; '.join(told)}."
+    said = f"Bars of clinical visits booked for {wording.several(rows.height, 'coming week')}. {'; '.join(told)}."
     return data.parts(tables.BOOKED, notes, said, rows=rows)
 
 

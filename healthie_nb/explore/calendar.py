@@ -11,6 +11,7 @@ from healthie_nb.explore.choosing import NAMES_FROM, WHICH
 from healthie_nb.live import Answer
 from healthie_nb.visits import Frame, MetricError
 from healthie_nb.volume import tally
+from healthie_nb.wording import several
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -77,7 +78,8 @@ class Calendar:
         visits = visits.filter(*choosing.within("day", *days))
         found, clients = visits.select(pl.len(), pl.col("client_id").n_unique()).collect().row(0)
         among = choosing.said(view, self.names) if is_chosen else ""
-        return f"{found:,} of {self.visits.height:,} visits, {clients:,} of {self.clients:,} clients{among}"
+        total, people = several(self.visits.height, "visit"), several(self.clients, "client")
+        return f"{found:,} of {total}, {clients:,} of {people}{among}"
 
     def lines(self, view: Mapping[str, Any], metric: str, *, is_chosen: bool = True, **asked: Any) -> list[str]:
         """Lines that give the rows of a metric, from the visits that the view's lists choose or from all."""

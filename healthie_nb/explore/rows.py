@@ -13,6 +13,7 @@ from healthie_nb.explore.given import WIDEST
 from healthie_nb.live import Answer
 from healthie_nb.newcomers import day_number, known, with_source
 from healthie_nb.returns import DAYS, Cell, cells_of, returns
+from healthie_nb.wording import several
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -104,7 +105,7 @@ class Rows:
 
     def told(self, view: Mapping[str, Any], n: int, rows: pl.DataFrame, *, total: str = "", more: str = "") -> str:
         """Sentence that says how many of the new clients, or of which others, a view is of."""
-        total = total or f"{self.new.height:,} new clients"
+        total = total or several(self.new.height, "new client")
         return f"{n:,} of {total}{choosing.said(view, self.names)}; rows: {rows.height:,}.{more} {FIRST}"
 
     def nobody(self, view: Mapping[str, Any], *, by_day: bool = True) -> Answer:

@@ -11,7 +11,7 @@ from healthie_nb import retention as metrics
 from healthie_nb.explore import choosing
 from healthie_nb.explore.choosing import WHICH, Name
 from healthie_nb.explore.rows import FIRST, KNOWN
-from healthie_nb.wording import period
+from healthie_nb.wording import period, several
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +33,7 @@ def states(source: Rows, view: Mapping[str, Any]) -> Answer:
     rows = care.stood(standing)
     programmes = None if source.programmes is None else Name("programmes")
     return source.answer(
-        source.told(view, standing.height, rows, total=f"{source.clients.height:,} clients"),
+        source.told(view, standing.height, rows, total=several(source.clients.height, "client")),
         "states",
         rows,
         code=source.code(view, "states", theirs, programmes=programmes),
@@ -68,7 +68,8 @@ def funnel(source: Rows, view: Mapping[str, Any]) -> Answer:
     if not rows["clients"][0]:
         return source.nobody(_everybody(view), by_day=False)
     return source.answer(
-        f"{int(rows['clients'][0]):,} of {source.clients.height:,} clients signed up early enough to be judged.",
+        f"{int(rows['clients'][0]):,} of {several(source.clients.height, 'client')} signed up early enough to be "
+        "judged.",
         "funnel",
         rows,
         code=source.code(_everybody(view), "funnel", "clients", history_from=KNOWN["history_from"]),
@@ -85,7 +86,7 @@ def worklist(source: Rows, view: Mapping[str, Any]) -> Answer:
         return source.nobody(_everybody(view) | {"provider_ids": view["provider_ids"]}, by_day=False)
     kept = [choosing.ids_line("provider_id", ids)] if ids else []
     return source.answer(
-        f"{rows.height:,} of {everybody.height:,} clients overdue; the provider is that of the last visit.",
+        f"{rows.height:,} of {several(everybody.height, 'client')} overdue; the provider is that of the last visit.",
         "worklist",
         rows,
         code=[*source.code(_everybody(view), "worklist", key=Name("practice.pseudonym_key")), *kept],

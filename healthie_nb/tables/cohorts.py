@@ -9,7 +9,7 @@ import polars as pl
 from healthie_nb.newcomers import SPLITS
 from healthie_nb.tables.table import Table
 from healthie_nb.visits import MetricError
-from healthie_nb.wording import ALL, interval, named, number, period, rated, remarks, share
+from healthie_nb.wording import ALL, NOUNS, interval, named, number, period, rated, remarks, share
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -247,10 +247,10 @@ def series_of(table: pl.DataFrame, names: Mapping[str, str] | None) -> pl.Expr:
     return named(split, names) if split else pl.lit(ALL)
 
 
-def plural_of(table: pl.DataFrame) -> str:
-    """Say what the values of a table's split are."""
-    said = {"provider_id": "providers", "appointment_type_id": "appointment types", "modality": "modalities"}
-    return said.get(split_of(table) or "", "sources")
+def noun_of(table: pl.DataFrame) -> str:
+    """Say what a value of a table's split is; "all" where there is none."""
+    split = split_of(table)
+    return NOUNS.get(split, split) if split else ALL
 
 
 def open_rows(table: pl.DataFrame, columns: list[str]) -> frozenset[tuple[int, int]]:

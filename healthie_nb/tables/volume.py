@@ -9,7 +9,7 @@ import polars as pl
 from healthie_nb.newcomers import choice
 from healthie_nb.tables.slicing import LABELS, STATUSES, one_slice, open_rows, series_of, slices_of
 from healthie_nb.tables.table import Table
-from healthie_nb.wording import day, number, period, remarks
+from healthie_nb.wording import day, number, period, remarks, several
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -342,7 +342,7 @@ def agreement(table: pl.DataFrame) -> str:
         return "Healthie is still making its totals: ask again in some minutes"
     differ = int((table["difference"] != 0).sum())
     if differ:
-        return f"{differ:,} of {table.height:,} counts differ"
+        return f"{differ:,} of {several(table.height, 'count')} differ"
     return f"All {table['ours'].sum():,} agree, name by name and status by status"
 
 
