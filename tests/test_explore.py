@@ -97,7 +97,7 @@ def test_lines_of_a_split_view_give_its_rows(notebook: dict[str, Any], show: str
     ("settings", "words"),
     [
         ({"start": date(2026, 1, 1)}, "The first day is after the last"),
-        ({"end": None}, "Give a day in until"),
+        ({"end": None}, "Give a day in Until"),
         ({"as_of": date(2020, 1, 1)}, "Nobody began between 2025-04-01 and 2025-06-30 as of 2020-01-01"),
         ({"start": date(2023, 7, 2), "end": date(2023, 7, 3)}, "Nobody began between 2023-07-02 and 2023-07-03"),
     ],
