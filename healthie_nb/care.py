@@ -23,6 +23,7 @@ STATES: Final = (
     ("unknown", "archived"),
     ("unknown", "no visit yet"),
 )
+REASONS: Final = pl.Enum([reason for _, reason in STATES])
 
 
 def states(
@@ -107,9 +108,10 @@ def _completing(programmes: pl.DataFrame | None) -> tuple[list[str], list[str]]:
 def stood(standing: pl.DataFrame) -> pl.DataFrame:
     """Rows of `states` from one row per client, as `standings` gives them."""
     total, (low, high) = standing.height, wilson("clients", pl.lit(standing.height))
+    clients = standing.group_by("standing").len("clients").cast({"standing": pl.String})
     return (
         pl.DataFrame(STATES, schema=["state", "reason"], orient="row")
-        .join(standing.group_by("standing").len("clients"), left_on="reason", right_on="standing", how="left")
+        .join(clients, left_on="reason", right_on="standing", how="left")
         .with_columns(pl.col("clients").fill_null(0).cast(pl.Int64))
         .with_columns(share=pl.when(pl.lit(total > 0)).then(pl.col("clients") / total), low=low, high=high)
         .with_columns(few=pl.lit(total < FEW))
@@ -152,10 +154,8 @@ def _standing(until: int, gap_days: int, closing: Collection[str], completed: Co
         "seen lately": lapses_on >= until,
         "not seen": pl.col("last_day").is_not_null(),
     }
-    chosen = pl.coalesce(
-        *(pl.when(holds).then(pl.lit(reason)) for reason, holds in reasons.items()), pl.lit("no visit yet")
-    )
-    return chosen.alias("standing")
+    chosen = pl.coalesce(pl.when(holds).then(pl.lit(reason, REASONS)) for reason, holds in reasons.items())
+    return chosen.fill_null("no visit yet").alias("standing")
 
 
 def worklist(
