@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from healthie_nb.tables import Table
 
-# A long table below the chart takes its time when one comes to it, not before the chart is seen.
-LATER: Final = "content-visibility:auto;contain-intrinsic-size:auto 30em"
+WIDE: Final = 20  # columns; a wider table takes its time when one comes to it, not before the chart above it is seen
+LATER: Final = ' style="content-visibility:auto;contain-intrinsic-size:auto 30em"'
 _SCRIPT: Final = """
 function render({ model, el }) {
     const show = (said) => { el.innerHTML = said.html; };
@@ -76,8 +76,9 @@ def page(table: Table, links: Sequence[str | None] = ()) -> str:
             group = row[table.group]
             lines.append(f'<tr><th {across} scope="rowgroup" class="gt_group_heading">{escape(str(group))}</th></tr>')
         lines.append(f"<tr>{_line(table, i, row, sides, links)}</tr>")
+    later = LATER if len(columns) > WIDE else ""
     return (
-        f'<div id="hn-{table.name}-live" style="{LATER}"><style>{STYLE}</style><table class="gt_table"><thead>'
+        f'<div id="hn-{table.name}-live"{later}><style>{STYLE}</style><table class="gt_table"><thead>'
         f'<tr><td {across} class="gt_heading gt_title gt_left">{escape(table.title)}</td></tr>'
         f'<tr><td {across} class="gt_heading gt_subtitle gt_left">{notes}</td></tr>'
         f"<tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"

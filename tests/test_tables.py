@@ -120,6 +120,12 @@ def test_overdue_note_of_a_session_leads_to_nobody_and_others_to_their_client() 
     assert '<th scope="row" class="gt_stub">group session</th>' in html
 
 
+@pytest.mark.parametrize(("months", "waits"), [(12, False), (30, True)])
+def test_wide_table_is_laid_out_when_one_comes_to_it(months: int, waits: bool) -> None:  # noqa: FBT001, from a table
+    rows = retention.cohorts(SEEN, as_of=AS_OF, measure="on", periods=months)
+    assert ("content-visibility:auto" in page(tables.cohorts(rows, every="month", synthetic=True))) is waits
+
+
 def test_who_comes_without_a_form_is_who_is_not_ready() -> None:
     lacking = READY.filter(pl.col("state") != "done")
     assert UNREADY.height == lacking.height > 0
