@@ -95,7 +95,7 @@ def test_every_control_changes_what_is_shown(lab: Lab) -> None:
             "are coming",
             {"Days ahead (1-60)": 3, "Role": "follow-up", "Appointment type": "Follow-up visit"},
         ),
-        ("Overdue notes", "after 72 hours", {"Signed within hours": 24, "Provider": "Greta Mbeki"}),
+        ("Overdue notes", "after 72 hours", {"Signed within hours (1-720)": 24, "Provider": "Greta Mbeki"}),
         ("Requests now", "requests", {"Form": "Consent to treatment", "Provider": "Greta Mbeki"}),
         ("Overdue", "waiting", {"Overdue after days (0-365)": 200}),
     ]
