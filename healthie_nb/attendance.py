@@ -96,9 +96,10 @@ def sliced(
     lates: Sequence[str] = LATE,
 ) -> pl.DataFrame:
     """Rates per value of columns, of which some are `made` on the way; else as `rates`."""
-    per_client = _outcomes(visits, as_of, since, columns, made or {})
-    if "is_first" in columns and history_from is not None:
-        known = _with_unknown(reduced(per_client), history_from, clients)
+    complete_from = history_from if "is_first" in columns else None
+    per_client = _outcomes(visits, as_of, since, columns, made or {}, is_partial=complete_from is not None)
+    if complete_from is not None:
+        known = _with_unknown(reduced(per_client), complete_from, clients)
         per_client = nw.from_native(known).lazy()
     sums = reduced(_summed(per_client, columns, lates))
     sums = sums if columns else sums.fill_null(0)  # SQL's sum of nothing
@@ -109,16 +110,22 @@ def sliced(
 
 
 def _outcomes(
-    visits: Any, as_of: str | date, since: str | date | None, columns: list[str], made: Mapping[str, nw.Expr]
+    visits: Any,
+    as_of: str | date,
+    since: str | date | None,
+    columns: list[str],
+    made: Mapping[str, nw.Expr],
+    *,
+    is_partial: bool,
 ) -> nw.LazyFrame[Any]:
-    """Count outcomes per client and slice."""
-    is_first = "is_first" in columns
+    """Count outcomes per client and slice; where history is partial, with the client's first day in it."""
     needs = [name for name in columns if name not in {"is_first", *made}]
     rows = clinical(visits, as_of, "late_by_notice", *needs)
     status = nw.col("status")
-    if is_first:
+    if "is_first" in columns:
         first_kept = nw.when(status == "occurred").then(nw.col("starts_at")).min().over("client_id")
-        rows = rows.with_columns(first_kept=first_kept, first_day=nw.col("day").min().over("client_id"))
+        first_day = {"first_day": nw.col("day").min().over("client_id")} if is_partial else {}
+        rows = rows.with_columns(first_kept=first_kept, **first_day)
         before = (nw.col("starts_at") <= nw.col("first_kept")) | nw.col("first_kept").is_null()
         rows = rows.with_columns(is_first=before)
     is_late = status == "late_cancelled"
@@ -132,7 +139,7 @@ def _outcomes(
         "unmarked": status == "unrecorded",
     }
     kept = between(rows, since, as_of).with_columns(**made) if made else between(rows, since, as_of)
-    extra = [nw.col("first_day").min()] if is_first else []
+    extra = [nw.col("first_day").min()] if is_partial else []
     return kept.group_by("client_id", *columns).agg(
         *(number(holds).alias(name) for name, holds in counted.items()), *extra
     )
