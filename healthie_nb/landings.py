@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from healthie_nb.flight import Run
 
 LATEST = datetime.max.replace(tzinfo=UTC)
-NUMBER = "landing"  # a column that says whose a row is
-BOUNDS = ("window_start", "window_end", "landed_from", "landed_to")
+# Columns that say whose a row is: a query's aliases have no spaces, so none of them is called so.
+NUMBER = "landing number"
+BOUNDS = ("window start", "window end", "landed from", "landed to")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from healthie_nb import flight, query
+from healthie_nb import flight, landings, query
 from healthie_nb.failures import ApiError, PartialError, TooComplexError
 from healthie_nb.flight import Flight, Run, finely
 from healthie_nb.landings import together
@@ -167,6 +167,11 @@ def a_part(start: int, end: int, **facts: Any) -> Part:
     rows = pl.DataFrame({"id": [str(hour) for hour in hours]})
     window = Window(START + timedelta(hours=start), START + timedelta(hours=end))
     return Part(rows, window, facts.pop("null_items", 0), **{"is_settled": True, **facts})
+
+
+def test_a_query_may_call_its_columns_as_it_likes() -> None:
+    text = ASKED.operation.text
+    assert not any(name in text or name.isidentifier() for name in (landings.NUMBER, *landings.BOUNDS))
 
 
 def test_small_neighbours_are_kept_together_and_nothing_else() -> None:
